@@ -1,0 +1,12 @@
+"""The only code that knows threads, event loops or a Redis client.
+
+From the inside out:
+
+- ``script``: a Redis operation as a value.
+- ``port``: what an algorithm may ask of the world, and ``step``, which runs it without a loop.
+- ``courier``: how one call travels, whatever the client: script cache, redirects, repeats, deadline.
+- ``wires``: where the two flavours of client differ.
+- ``threads``, ``tasks``: the two ports.
+- ``keys``, ``checks``, ``clock``, ``faces``: what every room shares.
+- ``urls``, ``embedded``, ``reaper``: where a client comes from when ``connect`` makes one.
+"""

@@ -1,0 +1,86 @@
+"""Arguments, checked before anything is sent. Each error names the argument, the value and the rule."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+__all__ = ["MAX_EXACT", "Seconds", "id_bytes", "integer", "micros", "millis", "one_of", "patience", "seconds"]
+
+Seconds = float | timedelta
+"""A duration: seconds, or a ``timedelta``."""
+
+MAX_EXACT = 2**53
+"""Above this a double, which is what Lua and sorted sets count in, no longer holds every integer."""
+
+
+def seconds(value: Seconds, what: str, *, at_least: float) -> float:
+    """Return a duration as float seconds.
+
+    Raises:
+        TypeError: It is neither a number nor a ``timedelta``; ``True`` is not a number here.
+        ValueError: It is NaN, infinite or below ``at_least``.
+    """
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(
+            f"{what} must be a number of seconds or a timedelta, not {type(value).__name__} {value!r}"
+        )
+    if not math.isfinite(value) or value < at_least:
+        raise ValueError(f"{what} must be a finite number of seconds, at least {at_least:g}, not {value!r}")
+    return float(value)
+
+
+def patience(timeout: Seconds | None) -> float:
+    """Return how long a caller is willing to wait: ``None`` is for ever, 0 is not at all."""
+    return math.inf if timeout is None else seconds(timeout, "timeout", at_least=0)
+
+
+def millis(value: float) -> int:
+    """Return seconds as whole milliseconds, rounded up, at least 1: a TTL that Redis takes."""
+    return max(1, math.ceil(round(value * 1000, 6)))
+
+
+def micros(value: float) -> int:
+    """Return seconds as whole microseconds."""
+    return round(value * 1_000_000)
+
+
+def integer(value: int, what: str, *, at_least: int, at_most: int = MAX_EXACT) -> int:
+    """Return ``value`` if it is a whole number within bounds.
+
+    Raises:
+        TypeError: It is not an ``int``; ``True`` is not one here.
+        ValueError: It is out of bounds.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{what} must be an int, not {type(value).__name__} {value!r}")
+    if not at_least <= value <= at_most:
+        raise ValueError(f"{what} must be from {at_least} to {at_most}, not {value!r}")
+    return value
+
+
+def one_of(value: str, what: str, allowed: tuple[str, ...]) -> str:
+    """Return ``value`` if it is one of the ``allowed`` words."""
+    if value not in allowed:
+        raise ValueError(f"{what} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
+    return value
+
+
+def id_bytes(value: str | int | bytes) -> bytes:
+    """Return the bytes that stand for an id. ``1``, ``"1"`` and ``b"1"`` are one id, on purpose.
+
+    Raises:
+        TypeError: It is none of these.
+        ValueError: It is empty.
+    """
+    if isinstance(value, str):
+        value = value.encode()
+    elif isinstance(value, int) and not isinstance(value, bool):
+        value = b"%d" % value
+    elif not isinstance(value, bytes):
+        raise TypeError(f"an id must be a str, int or bytes, not {type(value).__name__} {value!r}")
+    if not value:
+        raise ValueError("an id must not be empty")
+    return value

@@ -1,0 +1,100 @@
+"""A Redis operation as a value: what to send, where it goes, how to read the answer.
+
+A ``Script`` is a file under ``coord/lua/``. Calling it with keys and arguments makes a ``Call``, which
+a port can run, and nothing else happens until one does. ``Command`` makes the same kind of value from
+a plain Redis command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Call", "Command", "Reply", "Script"]
+
+T = TypeVar("T")
+Word = str | bytes | int
+Reply = object
+"""What a server answers, undecoded: ``int``, ``bytes``, ``None`` or a list of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One operation, ready to travel.
+
+    Attributes:
+        what: The script to run, or the name of a plain command.
+        keys: Every key it touches, all in one hash slot.
+        args: What follows the keys.
+        parse: Turns the reply into the caller's answer.
+        repeatable: Whether sending it twice does what sending it once does, with the same answer.
+    """
+
+    what: Script[T] | str
+    keys: tuple[str, ...]
+    args: tuple[Word, ...]
+    parse: Callable[[Reply], T]
+    repeatable: bool
+
+    def words(self, *, by_text: bool = False) -> tuple[Word, ...]:
+        """Spell the call as a Redis command; a script by its hash, or whole when ``by_text``."""
+        if isinstance(self.what, str):
+            return (self.what, *self.keys, *self.args)
+        if by_text:
+            return ("EVAL", self.what.text, len(self.keys), *self.keys, *self.args)
+        return ("EVALSHA", self.what.sha, len(self.keys), *self.keys, *self.args)
+
+
+@dataclass(frozen=True)
+class Script(Generic[T]):
+    """A Lua script of the package.
+
+    Attributes:
+        name: The file under ``coord/lua/``, without its ending.
+        parse: Turns the script's reply into an answer.
+        repeatable: Whether a call may be sent again when its reply was lost. True only if a repeated
+            call changes nothing more and answers the same.
+    """
+
+    name: str
+    parse: Callable[[Reply], T]
+    repeatable: bool
+
+    def __call__(self, keys: Sequence[str], *args: Word) -> Call[T]:
+        """Make a call of this script on ``keys`` with ``args``."""
+        return Call(self, tuple(keys), args, self.parse, self.repeatable)
+
+    @cached_property
+    def text(self) -> str:
+        """The Lua source, read once."""
+        return resources.files("coord").joinpath("lua", f"{self.name}.lua").read_text("utf-8")
+
+    @cached_property
+    def sha(self) -> str:
+        """The name under which a server caches the script."""
+        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Generic[T]):
+    """A plain Redis command, for what needs no script.
+
+    Attributes:
+        name: The command.
+        parse: Turns its reply into an answer.
+        repeatable: As for a ``Script``.
+    """
+
+    name: str
+    parse: Callable[[Reply], T]
+    repeatable: bool
+
+    def __call__(self, keys: Sequence[str], *args: Word) -> Call[T]:
+        """Make a call of this command on ``keys``, then ``args``."""
+        return Call(self.name, tuple(keys), args, self.parse, self.repeatable)

@@ -1,0 +1,256 @@
+"""Where the client libraries differ: sync from async, one server from a cluster, redis from valkey.
+
+A wire takes one connection at a time from the client's own pool, so that TLS, authentication, RESP3,
+health checks and Sentinel discovery stay the client's business, and sends one command on it. Replies
+are read undecoded, so a client with ``decode_responses`` answers like one without.
+
+The client libraries are only partly typed. This file is where that ends: everything behind it is typed.
+"""
+
+# pyright: basic
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from anyio import CancelScope
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from coord._engine.script import Reply, Word
+
+__all__ = ["AsyncClient", "BlockingWire", "Client", "Faults", "SuspendingWire", "require_flavour"]
+
+
+class Client(Protocol):
+    """A sync client: ``redis.Redis``, ``redis.RedisCluster``, a Sentinel master, their valkey twins."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class AsyncClient(Protocol):
+    """An async client: ``redis.asyncio.Redis``, ``redis.asyncio.RedisCluster``, their valkey twins."""
+
+    async def aclose(self) -> None:
+        """Close it."""
+
+
+def require_flavour(client: object, *, is_async: bool) -> None:
+    """Refuse a client of the other flavour, naming the class that takes it.
+
+    Raises:
+        TypeError: ``client`` is no client, or one for the twin class.
+    """
+    execute = getattr(type(client), "execute_command", None)
+    here, twin = ("AsyncCoord", "Coord") if is_async else ("Coord", "AsyncCoord")
+    if execute is None or not hasattr(client, "close"):
+        raise TypeError(
+            f"{here} needs a Redis or Valkey client, not {type(client).__name__}; "
+            f"to open one from a URL use {here}.connect(url)"
+        )
+    if inspect.iscoroutinefunction(execute) is not is_async:
+        kind = "a sync" if is_async else "an async"
+        module = type(client).__module__.partition(".")[0]
+        raise TypeError(
+            f"{here} was given {kind} client ({module} {type(client).__name__}); use {twin}(client) for it"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """The exceptions of one client library, by what they say about the call.
+
+    Attributes:
+        refused: The server answered with an error; of these:
+        no_script: it does not have the script cached;
+        ask: another node serves the slot (ASK, and MOVED, which is a kind of it);
+        not_now: nothing was executed, and later it may be.
+        broken: No answer: the connection could not be made, broke, or timed out.
+        topology: What makes another look at the cluster's slots worth while.
+        timed_out: Raised when the call's own deadline passes.
+    """
+
+    refused: type[Exception]
+    no_script: type[Exception]
+    ask: type[Exception]
+    not_now: tuple[type[Exception], ...]
+    broken: tuple[type[Exception], ...]
+    topology: tuple[type[Exception], ...]
+    timed_out: type[Exception]
+    moved: type[Exception]
+
+    @classmethod
+    def of(cls, client: object) -> Faults:
+        """Find the exceptions of the library that ``client`` comes from."""
+        roots = [base.__module__.partition(".")[0] for base in type(client).__mro__]
+        library = "valkey" if "valkey" in roots else "redis"
+        errors: Any = import_module(f"{library}.exceptions")
+        busy = (errors.TryAgainError, errors.ClusterDownError, errors.MasterDownError)
+        return cls(
+            refused=errors.ResponseError,
+            no_script=errors.NoScriptError,
+            ask=errors.AskError,
+            not_now=(*busy, errors.BusyLoadingError),
+            broken=(errors.ConnectionError, errors.TimeoutError, OSError),
+            topology=(errors.MovedError, errors.ClusterDownError, errors.ConnectionError),
+            timed_out=errors.TimeoutError,
+            moved=errors.MovedError,
+        )
+
+    def asked_node(self, redirect: Exception) -> str | None:
+        """Name the node of an ASK; ``None`` for a MOVED, which wants the slots looked up anew."""
+        if isinstance(redirect, self.moved):
+            return None
+        return str(redirect.node_addr)  # type: ignore[attr-defined]  # every AskError has it
+
+
+@cache
+def _parameters(function: Hashable) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(cast("Any", function)).parameters)
+
+
+def _pool_args(pool: Any) -> tuple[str, ...]:
+    """What ``get_connection`` must be given: older libraries want a command's name, newer warn at it."""
+    name = _parameters(type(pool).get_connection).get("command_name")
+    return ("EVALSHA",) if name is not None and name.default is inspect.Parameter.empty else ()
+
+
+class BlockingWire:
+    """The connections of a sync client."""
+
+    def __init__(self, client: Client) -> None:
+        self._client: Any = client
+        self._is_cluster = hasattr(client, "get_node_from_key")
+        self.faults = Faults.of(client)
+
+    async def take(self, key: str | None, node: str | None) -> tuple[Any, Any]:
+        """See ``Wire``."""
+        pool = self._pool(key, node)
+        return pool, pool.get_connection(*_pool_args(pool))
+
+    def _pool(self, key: str | None, node: str | None) -> Any:
+        client = self._client
+        if not self._is_cluster:
+            return client.connection_pool
+        if node is not None:
+            target = client.get_node(node_name=node)
+        elif key is not None:
+            target = client.get_node_from_key(key)
+        else:
+            target = client.get_default_node()
+        return client.get_redis_connection(target).connection_pool
+
+    async def ask(
+        self, line: tuple[Any, Any], words: tuple[Word, ...], seconds: float, *, asking: bool
+    ) -> Reply:
+        """See ``Wire``."""
+        _, connection = line
+        can_wait = "timeout" in _parameters(type(connection).read_response)
+        limit = {"timeout": seconds} if can_wait else {}  # else the client's socket_timeout is the limit
+        try:
+            if asking:
+                connection.send_command("ASKING")
+                connection.read_response(**limit)
+            connection.send_command(*words)
+            reply: Reply = connection.read_response(disable_decoding=True, **limit)
+        except self.faults.refused:
+            raise
+        except BaseException:
+            # A reply may still come; whoever used this connection next would read it as theirs.
+            connection.disconnect()
+            raise
+        return reply
+
+    async def give(self, line: tuple[Any, Any]) -> None:
+        """See ``Wire``."""
+        pool, connection = line
+        pool.release(connection)
+
+    async def refresh(self) -> None:
+        """See ``Wire``."""
+        if self._is_cluster:
+            self._client.nodes_manager.initialize()
+
+    async def close(self) -> None:
+        """See ``Wire``."""
+        self._client.close()
+
+
+class SuspendingWire:
+    """The connections of an async client."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client: Any = client
+        self._is_cluster = hasattr(client, "get_node_from_key")
+        self.faults = Faults.of(client)
+
+    async def take(self, key: str | None, node: str | None) -> tuple[Any, Any]:
+        """See ``Wire``."""
+        if not self._is_cluster:
+            pool = self._client.connection_pool
+            return pool, await pool.get_connection(*_pool_args(pool))
+        await self._client.initialize()
+        home = self._home(key, node)
+        connection = home.acquire_connection()
+        try:
+            await connection.connect()
+        except BaseException:
+            await self.give((home, connection))
+            raise
+        return home, connection
+
+    def _home(self, key: str | None, node: str | None) -> Any:
+        if node is not None:
+            return self._client.get_node(node_name=node)
+        if key is not None:
+            return self._client.get_node_from_key(key)
+        return self._client.get_default_node()
+
+    async def ask(
+        self, line: tuple[Any, Any], words: tuple[Word, ...], seconds: float, *, asking: bool
+    ) -> Reply:
+        """See ``Wire``. The port that runs this keeps the deadline."""
+        del seconds
+        _, connection = line
+        try:
+            if asking:
+                await connection.send_command("ASKING")
+                await connection.read_response()
+            await connection.send_command(*words)
+            reply: Reply = await connection.read_response(disable_decoding=True)
+        except self.faults.refused:
+            raise
+        except BaseException:
+            # A reply may still come; whoever used this connection next would read it as theirs.
+            with CancelScope(shield=True):
+                await connection.disconnect(nowait=True)
+            raise
+        return reply
+
+    async def give(self, line: tuple[Any, Any]) -> None:
+        """See ``Wire``."""
+        home, connection = line
+        release = getattr(home, "release", None)
+        if release is None:
+            # The cluster nodes of valkey and of older redis give back only within their own methods.
+            home._free.append(connection)
+            return
+        with CancelScope(shield=True):
+            given = release(connection)
+            if inspect.isawaitable(given):
+                await given
+
+    async def refresh(self) -> None:
+        """See ``Wire``."""
+        if self._is_cluster:
+            await self._client.nodes_manager.initialize()
+
+    async def close(self) -> None:
+        """See ``Wire``."""
+        await self._client.aclose()

@@ -1,0 +1,77 @@
+"""Every exception that coord raises of its own.
+
+Redis' own exceptions (``redis.ConnectionError``, ``redis.TimeoutError``, ...) pass through unwrapped:
+"the answer is no" and "I could not ask" are never the same exception. Bad arguments are plain
+``ValueError`` and ``TypeError``, raised before anything is sent.
+
+::
+
+    CoordError
+    ├── WrongKeyType          a key of ours holds something else
+    └── LockError
+        ├── LockTimeout       (also a TimeoutError) it stayed held for as long as you would wait
+        └── LockLost          you held it, and no longer do
+"""
+
+from __future__ import annotations
+
+__all__ = ["CoordError", "LockError", "LockLost", "LockTimeout", "WrongKeyType"]
+
+
+class CoordError(Exception):
+    """The root of every exception that coord raises of its own."""
+
+
+class WrongKeyType(CoordError):
+    """A key that coord needs holds a value of another type, written by someone else.
+
+    Attributes:
+        keys: The keys of the refused call; one of them is the culprit.
+    """
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        named = ", ".join(map(repr, keys))
+        super().__init__(
+            f"one of {named} holds a value that coord did not write; "
+            "delete it, or give this Coord another prefix="
+        )
+        self.keys = keys
+
+
+class LockError(CoordError):
+    """The root of the lock's exceptions.
+
+    Attributes:
+        name: The lock's name, as you gave it.
+    """
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class LockTimeout(LockError, TimeoutError):
+    """The lock stayed held for as long as the caller was willing to wait.
+
+    Attributes:
+        timeout: How long that was, in seconds.
+    """
+
+    def __init__(self, name: str, timeout: float) -> None:
+        super().__init__(name, f"lock {name!r} was still held by another after {timeout:g} s")
+        self.timeout = timeout
+
+
+class LockLost(LockError):
+    """The lease ended before its owner released it: it expired, or someone deleted it.
+
+    Whatever the lease guarded may have been touched by the next holder. A resource that checks
+    ``lease.fence`` has refused the late writes; any other has not.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            name,
+            f"lock {name!r} was lost: its lease ran out or was removed before it was released; "
+            "make ttl= longer than the work, or renew() while working",
+        )

@@ -1,0 +1,24 @@
+-- Release a lock if this token holds it, and remember for a while that the token has ended.
+-- The memory makes a repeated release answer like the first, and an acquire of the same token that is
+-- still on its way arrive to no effect.
+--
+-- KEYS[1] lock    hash {token, fence}
+-- KEYS[2] ended   string, exists if this token has ended
+-- ARGV[1] token   the holder
+-- ARGV[2] memory  how long to remember it, milliseconds
+-- ARGV[3] end     1 to end the token even if it holds nothing (the acquire's outcome is unknown)
+-- Returns 1 when this token held the lock until this release, 0 when it had lost it.
+local lock, ended = KEYS[1], KEYS[2]
+local token, memory, end_anyway = ARGV[1], ARGV[2], ARGV[3] == '1'
+
+local held = redis.call('HGET', lock, 'token') == token
+if held then
+  redis.call('DEL', lock)
+end
+if held or end_anyway then
+  redis.call('SET', ended, '1', 'PX', memory)
+end
+if held then
+  return 1
+end
+return redis.call('EXISTS', ended)

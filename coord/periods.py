@@ -1,0 +1,217 @@
+"""Periods of the calendar: which one an instant belongs to, what it is called, when it ends.
+
+A period's label is part of a public key and sorts by time: ``2026``, ``2026-11``, ``2026-W47`` (ISO week
+of the ISO year), ``2026-11-21``, ``2026-11-21T13``, ``2026-11-21T1305``. Days and longer begin at local
+midnight in the calendar's time zone, so that a day on which the clocks change has 23 or 25 hours.
+Hours and minutes are 60 minutes and 60 seconds always; outside UTC their labels end in the offset
+(``2026-10-25T02+0100``), or the hour that a clock change repeats would have one name for two hours.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from coord._engine.checks import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from coord._engine.checks import Seconds
+    from coord._engine.clock import ServerClock
+
+__all__ = ["Calendar", "Instant", "Period"]
+
+Instant = datetime | date | float
+"""A point in time: an aware ``datetime``, epoch seconds, or a ``date`` for the day it names."""
+
+KINDS = ("minute", "hour", "day", "week", "month", "year")
+MOST = 1000
+_DAY = 86_400.0
+_RETAIN = {
+    "minute": _DAY,
+    "hour": 31 * _DAY,
+    "day": 400 * _DAY,
+    "week": 800 * _DAY,
+    "month": 5 * 366 * _DAY,
+    "year": 10 * 366 * _DAY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """One period of the calendar.
+
+    Attributes:
+        kind: ``minute``, ``hour``, ``day``, ``week``, ``month`` or ``year``.
+        label: Its name within a key.
+        start: Its first moment, in UTC.
+        end: The first moment after it, in UTC.
+    """
+
+    kind: str
+    label: str
+    start: datetime
+    end: datetime
+
+
+class Calendar:
+    """The periods that one counter keeps.
+
+    Args:
+        kinds: One kind of period, or several; the first is the one that reads count in by default.
+        tz: An IANA time zone name or a ``tzinfo``.
+        retain: How long a period is kept after its end; ``None`` for each kind's usual time.
+        clock: The server's clock, for "now".
+    """
+
+    def __init__(
+        self, kinds: str | Sequence[str], tz: str | tzinfo, retain: Seconds | None, clock: ServerClock
+    ) -> None:
+        self.kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+        if not self.kinds or len(set(self.kinds)) < len(self.kinds) or not set(self.kinds) <= set(KINDS):
+            raise ValueError(f"period must be one or several of {', '.join(KINDS)}, not {kinds!r}")
+        self._tz = _zone(tz)
+        self._retain = None if retain is None else seconds(retain, "retain", at_least=0)
+        self._clock = clock
+
+    async def moment(self, at: Instant | None) -> datetime:
+        """Return ``at`` as a ``datetime`` in the calendar's zone; the server's now for ``None``.
+
+        Raises:
+            TypeError: It is no instant.
+            ValueError: It is a naive ``datetime``: whose midnight would that be?
+        """
+        if at is None:
+            return datetime.fromtimestamp(await self._clock.now(), self._tz)
+        return self._local(at)
+
+    def check(self, at: Instant | None) -> None:
+        """Refuse what is no instant, before anything is sent."""
+        if at is not None:
+            self._local(at)
+
+    def _local(self, at: Instant) -> datetime:
+        if isinstance(at, datetime):
+            if at.tzinfo is None:
+                raise ValueError(f"a naive datetime is ambiguous: give {at!r} a tzinfo")
+            return at.astimezone(self._tz)
+        if isinstance(at, date):
+            return datetime.combine(at, time(), self._tz)
+        if isinstance(at, bool) or not isinstance(at, int | float):
+            raise TypeError(
+                f"an instant is an aware datetime, a date or epoch seconds, not {type(at).__name__} {at!r}"
+            )
+        return datetime.fromtimestamp(at, self._tz)
+
+    def period(self, kind: str, moment: datetime) -> Period:
+        """Return the period of ``kind`` that ``moment`` belongs to."""
+        if kind in ("minute", "hour"):
+            return _clock_period(kind, moment)
+        first = moment.date()
+        if kind == "week":
+            first -= timedelta(days=first.weekday())
+            after = first + timedelta(days=7)
+            iso = first.isocalendar()
+            label = f"{iso.year}-W{iso.week:02}"
+        elif kind == "day":
+            after, label = first + timedelta(days=1), first.isoformat()
+        elif kind == "month":
+            first = first.replace(day=1)
+            after, label = (first + timedelta(days=31)).replace(day=1), f"{first:%Y-%m}"
+        else:
+            first = first.replace(month=1, day=1)
+            after, label = first.replace(year=first.year + 1), f"{first:%Y}"
+        start, end = (datetime.combine(day, time(), self._tz).astimezone(UTC) for day in (first, after))
+        return Period(kind, label, start, end)
+
+    def around(self, moment: datetime) -> list[Period]:
+        """Return the period of each kept kind that ``moment`` belongs to."""
+        return [self.period(kind, moment) for kind in self.kinds]
+
+    def lifetimes(self, periods: Sequence[Period]) -> list[int]:
+        """Return what the scripts need to set TTLs, in milliseconds.
+
+        Returns:
+            When each period ends, since the epoch; then how long each is kept after that.
+        """
+        keeps = [_RETAIN[one.kind] if self._retain is None else self._retain for one in periods]
+        return [math.ceil(one.end.timestamp() * 1000) for one in periods] + [
+            math.ceil(keep * 1000) for keep in keeps
+        ]
+
+    def kind(self, wanted: str | None) -> str:
+        """Return the kind of period to read: the one ``wanted``, or the first kept."""
+        if wanted is None:
+            return self.kinds[0]
+        if wanted not in self.kinds:
+            raise ValueError(f"period must be one that is kept ({', '.join(self.kinds)}), not {wanted!r}")
+        return wanted
+
+    async def select(
+        self,
+        kind: str | None = None,
+        *,
+        at: Instant | None = None,
+        last: int | None = None,
+        since: Instant | None = None,
+        until: Instant | None = None,
+    ) -> list[Period]:
+        """Return the periods that a read is about, oldest first.
+
+        Args:
+            kind: Which kind of period; ``None`` for the first kept.
+            at: The one period that this instant belongs to.
+            last: So many periods, the current one included.
+            since: All from the period of this instant ...
+            until: ... to the period of this one, both included; ``None`` for the current one.
+
+        Raises:
+            ValueError: The ways to choose are mixed, the range is empty, or it has more than
+                1,000 periods.
+        """
+        kind = self.kind(kind)
+        if sum(chosen is not None for chosen in (at, last, since)) > 1 or (
+            until is not None and since is None
+        ):
+            raise ValueError("give at=, or last=, or since= with an optional until=; not a mixture")
+        if last is not None and (
+            isinstance(last, bool) or not isinstance(last, int) or not 1 <= last <= MOST
+        ):
+            raise ValueError(f"last must be an int from 1 to {MOST}, not {last!r}")
+        for instant in (at, since, until):
+            self.check(instant)
+        newest = self.period(kind, await self.moment(until if since is not None else at))
+        periods = [newest]
+        oldest = None if since is None else self.period(kind, await self.moment(since))
+        if oldest is not None and oldest.start > newest.start:
+            raise ValueError(f"since={since!r} is later than until={until!r}")
+        while (last is not None and len(periods) < last) or (oldest is not None and periods[-1] != oldest):
+            if len(periods) == MOST:
+                raise ValueError(f"more than {MOST} periods of kind {kind!r}: choose a longer kind")
+            before = periods[-1].start - timedelta(seconds=1)
+            periods.append(self.period(kind, before.astimezone(self._tz)))
+        return periods[::-1]
+
+
+def _zone(tz: str | tzinfo) -> tzinfo:
+    if isinstance(tz, tzinfo):
+        return tz
+    try:
+        return UTC if tz == "UTC" else ZoneInfo(tz)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"tz must be an IANA time zone or a tzinfo, not {tz!r}") from None
+
+
+def _clock_period(kind: str, moment: datetime) -> Period:
+    first = moment.replace(second=0, microsecond=0)
+    if kind == "hour":
+        first = first.replace(minute=0)
+    length = timedelta(hours=1) if kind == "hour" else timedelta(minutes=1)
+    offset = f"{first:%z}"
+    label = f"{first:%Y-%m-%dT%H}" if kind == "hour" else f"{first:%Y-%m-%dT%H%M}"
+    start = first.astimezone(UTC)
+    return Period(kind, label if offset == "+0000" else label + offset, start, start + length)
