@@ -152,7 +152,7 @@ class AsyncLeaderboard:
 
         Raises:
             TypeError: ``member`` is not a ``str``, or ``score`` not a number.
-            ValueError: A double cannot hold the score, or the sum would pass 2**53.
+            ValueError: A double cannot hold the score, or the sum would reach 2**53.
 
         Complexity: O(log n).
         """
@@ -163,7 +163,7 @@ class AsyncLeaderboard:
         )
         if done is None:
             raise ValueError(
-                f"adding {score!r} to the score of {member!r} passes 2**53, above which sums lose points"
+                f"adding {score!r} to the score of {member!r} reaches 2**53, where sums begin to lose points"
             )
         return done
 

@@ -52,6 +52,7 @@ __all__ = ["AsyncHold", "AsyncLease", "AsyncLock", "Hold", "Lease", "Lock"]
 SHORTEST_TTL = 0.01
 FENCE_MEMORY = 86_400.0
 ENDED_MEMORY = 60.0
+GRANT_ATTEMPTS = 3
 DRIFT_SHARE = 0.01
 DRIFT_FLOOR = 0.002
 FIRST_POLL = 0.005
@@ -101,6 +102,9 @@ class AsyncLock:
         Returns:
             The lease, or ``None`` if another holds the lock.
 
+        Raises:
+            LockLost: It was granted, but every answer took longer than ``ttl`` to arrive.
+
         Complexity: O(1), one round trip.
         """
         return await self._attempt(secrets.token_hex(16))
@@ -116,6 +120,7 @@ class AsyncLock:
 
         Raises:
             LockTimeout: Another held the lock all the while.
+            LockLost: It was granted, but every answer took longer than ``ttl`` to arrive.
 
         Complexity: O(1) an attempt. While waiting, an attempt every 5 to 100 milliseconds.
         """
@@ -170,17 +175,27 @@ class AsyncLock:
         await hold.__aexit__(kind, error, trace)
 
     async def _attempt(self, token: str) -> AsyncLease | None:
-        sent_at = self._port.now()
-        keys = (self._key, self._fence_key, self._ended_key(token))
-        memory = max(FENCE_MEMORY, 2 * self._ttl)
         try:
-            fence = await self._port.run(_ACQUIRE(keys, token, millis(self._ttl), millis(memory)))
+            return await self._ask(token)
         except BaseException:
             # It may have been granted, or be granted yet: whoever is told nothing must hold nothing.
             with self._port.shield(), contextlib.suppress(Exception):
                 await self._release(token, end_anyway=True)
             raise
-        return None if fence is None else AsyncLease(self, token, fence, sent_at)
+
+    async def _ask(self, token: str) -> AsyncLease | None:
+        keys = (self._key, self._fence_key, self._ended_key(token))
+        memory = max(FENCE_MEMORY, 2 * self._ttl)
+        for _ in range(GRANT_ATTEMPTS):
+            sent_at = self._port.now()
+            fence = await self._port.run(_ACQUIRE(keys, token, millis(self._ttl), millis(memory)))
+            if fence is None:
+                return None
+            lease = AsyncLease(self, token, fence, sent_at)
+            if lease.valid:
+                return lease
+            # The answer took longer than the lease. Asking again starts the lease anew.
+        raise LockLost(self.name)
 
     async def _renew(self, token: str, ttl: float) -> bool:
         return await self._port.run(_RENEW((self._key,), token, millis(ttl)))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from coord._engine.script import Call, Reply, Word
-    from coord._engine.wires import Faults
+    from coord._engine.wires import Faults, Node
 
 __all__ = ["Courier", "Wire"]
 
@@ -43,7 +43,7 @@ class Wire(Protocol[Line]):
 
     faults: Faults
 
-    async def take(self, key: str | None, node: str | None) -> Line:
+    async def take(self, key: str | None, node: Node | None) -> Line:
         """Get a live connection to the node that serves ``key``, or to the ``node`` named."""
         ...
 
@@ -59,8 +59,8 @@ class Wire(Protocol[Line]):
         """Learn anew which node serves which slot."""
         ...
 
-    async def close(self) -> None:
-        """Close the client."""
+    async def close(self, helpers: tuple[object, ...]) -> None:
+        """Close the client, and those that helped it."""
         ...
 
 
@@ -105,7 +105,7 @@ class Courier:
     async def _reply(self, call: Call[T], until: float) -> Reply:
         faults = self._wire.faults
         words = call.words()
-        node: str | None = None
+        node: Node | None = None
         failures = 0
         while True:
             try:
@@ -128,7 +128,9 @@ class Courier:
             failures += 1
             await self._pause(failure, failures, until)
 
-    async def _attempt(self, call: Call[T], words: tuple[Word, ...], node: str | None, until: float) -> Reply:
+    async def _attempt(
+        self, call: Call[T], words: tuple[Word, ...], node: Node | None, until: float
+    ) -> Reply:
         wire, faults = self._wire, self._wire.faults
         try:
             line = await wire.take(call.keys[0] if call.keys else None, node)

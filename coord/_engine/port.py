@@ -28,6 +28,8 @@ __all__ = ["Port", "step"]
 
 T = TypeVar("T")
 
+CLEANUPS = 10
+
 
 class Port(Protocol):
     """All that a flow may ask of the world."""
@@ -75,7 +77,13 @@ def step(flow: Coroutine[object, None, T]) -> T:
         flow.send(None)
     except StopIteration as finished:
         return finished.value  # type: ignore[no-any-return]  # StopIteration is not generic
-    flow.close()
+    for _ in range(CLEANUPS):
+        try:
+            flow.close()
+            break
+        except RuntimeError:
+            # Its cleanup awaited too, and so "ignored" the close; the next one ends that as well.
+            continue
     raise RuntimeError(
         f"{flow!r} suspended where it had to block: a sync coord object was given an async port"
     )

@@ -72,6 +72,6 @@ class TaskPort:
         self._closed = True
         if self._owned is None:
             return
-        await self._wire.close()
+        await self._wire.close(self._owned.helpers)
         if self._owned.server is not None:
             await anyio.to_thread.run_sync(self._owned.server.close)

@@ -67,6 +67,6 @@ class ThreadPort:
         self._closed = True
         if self._owned is None:
             return
-        await self._wire.close()
+        await self._wire.close(self._owned.helpers)
         if self._owned.server is not None:
             self._owned.server.close()

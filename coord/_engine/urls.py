@@ -52,11 +52,13 @@ class Opened:
 
     Attributes:
         client: The client, of the flavour asked for.
+        helpers: Further clients that it needed: the Sentinels'.
         server: The embedded server behind it, if it has one of its own.
         shown: The URL without its secrets, for a ``repr``.
     """
 
     client: Any
+    helpers: tuple[Any, ...]
     server: EmbeddedServer | None
     shown: str
 
@@ -80,7 +82,10 @@ def _open(url: str, *, is_async: bool) -> Opened:
         raise ValueError(f"the url's scheme is {parts.scheme!r}; it must be one of {SCHEMES}")
     server = EmbeddedServer(unquote(parts.path) or None) if parts.scheme == "embedded" else None
     target = server.url if server is not None else url
-    return Opened(opener(target, urlsplit(target), is_async), server, _shown(parts))
+    client = opener(target, urlsplit(target), is_async)
+    pool = getattr(client, "connection_pool", None)
+    helpers = getattr(getattr(pool, "sentinel_manager", None), "sentinels", ())
+    return Opened(client, tuple(helpers), server, _shown(parts))
 
 
 def _shown(parts: SplitResult) -> str:

@@ -24,11 +24,18 @@ if TYPE_CHECKING:
 
     from coord._engine.script import Reply, Word
 
-__all__ = ["AsyncClient", "BlockingWire", "Client", "Faults", "SuspendingWire", "require_flavour"]
+__all__ = ["AsyncClient", "BlockingWire", "Client", "Faults", "Node", "SuspendingWire", "require_flavour"]
+
+
+Node = tuple[str, int]
+"""Host and port of a cluster's node."""
 
 
 class Client(Protocol):
     """A sync client: ``redis.Redis``, ``redis.RedisCluster``, a Sentinel master, their valkey twins."""
+
+    # What tells the flavours apart for a type checker; close() does not, being untyped in places.
+    def __enter__(self) -> object: ...
 
     def close(self) -> None:
         """Close it."""
@@ -36,6 +43,8 @@ class Client(Protocol):
 
 class AsyncClient(Protocol):
     """An async client: ``redis.asyncio.Redis``, ``redis.asyncio.RedisCluster``, their valkey twins."""
+
+    async def __aenter__(self) -> object: ...
 
     async def aclose(self) -> None:
         """Close it."""
@@ -103,11 +112,9 @@ class Faults:
             moved=errors.MovedError,
         )
 
-    def asked_node(self, redirect: Exception) -> str | None:
+    def asked_node(self, redirect: Any) -> Node | None:
         """Name the node of an ASK; ``None`` for a MOVED, which wants the slots looked up anew."""
-        if isinstance(redirect, self.moved):
-            return None
-        return str(redirect.node_addr)  # type: ignore[attr-defined]  # every AskError has it
+        return None if isinstance(redirect, self.moved) else (redirect.host, redirect.port)
 
 
 @cache
@@ -129,17 +136,17 @@ class BlockingWire:
         self._is_cluster = hasattr(client, "get_node_from_key")
         self.faults = Faults.of(client)
 
-    async def take(self, key: str | None, node: str | None) -> tuple[Any, Any]:
+    async def take(self, key: str | None, node: Node | None) -> tuple[Any, Any]:
         """See ``Wire``."""
         pool = self._pool(key, node)
         return pool, pool.get_connection(*_pool_args(pool))
 
-    def _pool(self, key: str | None, node: str | None) -> Any:
+    def _pool(self, key: str | None, node: Node | None) -> Any:
         client = self._client
         if not self._is_cluster:
             return client.connection_pool
         if node is not None:
-            target = client.get_node(node_name=node)
+            target = client.get_node(*node)
         elif key is not None:
             target = client.get_node_from_key(key)
         else:
@@ -177,9 +184,10 @@ class BlockingWire:
         if self._is_cluster:
             self._client.nodes_manager.initialize()
 
-    async def close(self) -> None:
+    async def close(self, helpers: tuple[Any, ...]) -> None:
         """See ``Wire``."""
-        self._client.close()
+        for client in (self._client, *helpers):
+            client.close()
 
 
 class SuspendingWire:
@@ -190,7 +198,7 @@ class SuspendingWire:
         self._is_cluster = hasattr(client, "get_node_from_key")
         self.faults = Faults.of(client)
 
-    async def take(self, key: str | None, node: str | None) -> tuple[Any, Any]:
+    async def take(self, key: str | None, node: Node | None) -> tuple[Any, Any]:
         """See ``Wire``."""
         if not self._is_cluster:
             pool = self._client.connection_pool
@@ -205,9 +213,9 @@ class SuspendingWire:
             raise
         return home, connection
 
-    def _home(self, key: str | None, node: str | None) -> Any:
+    def _home(self, key: str | None, node: Node | None) -> Any:
         if node is not None:
-            return self._client.get_node(node_name=node)
+            return self._client.get_node(*node)
         if key is not None:
             return self._client.get_node_from_key(key)
         return self._client.get_default_node()
@@ -251,6 +259,7 @@ class SuspendingWire:
         if self._is_cluster:
             await self._client.nodes_manager.initialize()
 
-    async def close(self) -> None:
+    async def close(self, helpers: tuple[Any, ...]) -> None:
         """See ``Wire``."""
-        await self._client.aclose()
+        for client in (self._client, *helpers):
+            await client.aclose()

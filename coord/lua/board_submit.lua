@@ -7,7 +7,7 @@
 -- ARGV[4] order   desc | asc: whether more or less is better
 -- ARGV[5] ties    competition | ordinal: how equal scores rank
 -- Returns {score as text, changed 1 or 0, rank from 1, previous rank or 0};
---         {"", 0, 0, 0} if the sum would leave the range in which doubles hold every integer.
+--         {"", 0, 0, 0} if the sum leaves the range in which doubles hold every integer.
 local board = KEYS[1]
 local member, score, keep, order, ties = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 local EXACT = 9007199254740992
@@ -30,7 +30,7 @@ if before then
   old = tonumber(before)
   if keep == 'sum' then
     score = old + score
-    if math.abs(score) > EXACT then
+    if math.abs(score) >= EXACT then
       return {'', 0, 0, 0}
     end
   elseif keep == 'best' then

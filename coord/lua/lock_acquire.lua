@@ -5,7 +5,7 @@
 --
 -- KEYS[1] lock    hash {token, fence}, lives as long as the lease
 -- KEYS[2] fence   string, the highest fence handed out for this name
--- KEYS[3] ended   string, exists if this token has ended
+-- KEYS[3] ended   string, exists if this token has ended (see lock_release.lua)
 -- ARGV[1] token   the would-be holder
 -- ARGV[2] ttl     lease, milliseconds
 -- ARGV[3] memory  how long the fence is remembered when idle, milliseconds

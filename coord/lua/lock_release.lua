@@ -3,7 +3,7 @@
 -- still on its way arrive to no effect.
 --
 -- KEYS[1] lock    hash {token, fence}
--- KEYS[2] ended   string, exists if this token has ended
+-- KEYS[2] ended   string, exists if this token has ended: 1 by a release, 0 without having held
 -- ARGV[1] token   the holder
 -- ARGV[2] memory  how long to remember it, milliseconds
 -- ARGV[3] end     1 to end the token even if it holds nothing (the acquire's outcome is unknown)
@@ -11,14 +11,10 @@
 local lock, ended = KEYS[1], KEYS[2]
 local token, memory, end_anyway = ARGV[1], ARGV[2], ARGV[3] == '1'
 
-local held = redis.call('HGET', lock, 'token') == token
-if held then
+if redis.call('HGET', lock, 'token') == token then
   redis.call('DEL', lock)
-end
-if held or end_anyway then
   redis.call('SET', ended, '1', 'PX', memory)
+elseif end_anyway then
+  redis.call('SET', ended, '0', 'PX', memory, 'NX')
 end
-if held then
-  return 1
-end
-return redis.call('EXISTS', ended)
+return tonumber(redis.call('GET', ended) or '0')

@@ -1,0 +1,61 @@
+"""Lets one test body, written with ``await``, run on a sync object as well.
+
+``awaitable(Coord(...))`` looks like an ``AsyncCoord``: exactly the methods that are coroutines on the
+async twin are awaited, and whatever else the sync object hands out is wrapped the same way.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Self
+
+import coord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TWINS = {
+    getattr(coord, name.removeprefix("Async")): getattr(coord, name)
+    for name in coord.__all__
+    if name.startswith("Async")
+}
+"""Every sync class and its async twin."""
+
+
+def awaitable(thing: Any) -> Any:
+    """Wrap a sync object of coord; give back anything else as it is."""
+    return _Awaitable(thing, TWINS[type(thing)]) if type(thing) in TWINS else thing
+
+
+class _Awaitable:
+    def __init__(self, inner: Any, twin: type) -> None:
+        self._inner = inner
+        self._twin = twin
+
+    def __repr__(self) -> str:
+        return repr(self._inner)
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._inner, name)
+        if not callable(member):
+            return member
+        if inspect.iscoroutinefunction(getattr(self._twin, name)):
+            return _coroutine(member)
+        return lambda *args, **kwargs: awaitable(member(*args, **kwargs))
+
+    def __and__(self, other: Self) -> Any:
+        return awaitable(self._inner & other._inner)
+
+    async def __aenter__(self) -> Any:
+        entered = self._inner.__enter__()
+        return self if entered is self._inner else awaitable(entered)
+
+    async def __aexit__(self, *details: object) -> Any:
+        return self._inner.__exit__(*details)
+
+
+def _coroutine(member: Callable[..., Any]) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        return awaitable(member(*args, **kwargs))
+
+    return call

@@ -1,0 +1,85 @@
+"""What only a cluster does: redirect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from coord import AsyncCoord, Coord
+from coord._engine.urls import open_sync
+from tests.flavours import awaitable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def cluster_url(running_servers: Callable[[str], str], request: pytest.FixtureRequest) -> str:
+    chosen = request.config.getoption("--servers")
+    if chosen != "all" and "cluster" not in chosen:
+        pytest.skip("needs --servers=all, or one that names cluster")
+    return running_servers("cluster")
+
+
+@pytest.fixture
+def behind(cluster_url: str) -> Iterator[Any]:
+    client = open_sync(cluster_url).client
+    yield client
+    client.close()
+
+
+async def test_a_slot_on_the_move_is_followed(
+    cluster_url: str, behind: Any, flavour: str, prefix: str
+) -> None:
+    """ASK while the slot moves and MOVED after: every charge lands, and lands once."""
+    key = f"{prefix}:bucket:{{traveller}}:b"
+    slot = behind.keyslot(key)
+    source = behind.get_node_from_key(key)
+    target = next(node for node in behind.get_primaries() if node.name != source.name)
+    ids = {
+        name: behind.execute_command("CLUSTER MYID", target_nodes=node)
+        for name, node in (("source", source), ("target", target))
+    }
+
+    def set_slot(node: Any, *words: Any) -> None:
+        behind.get_redis_connection(node).execute_command("CLUSTER SETSLOT", slot, *words)
+
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    hub = awaitable(make.connect(cluster_url, prefix=prefix))
+    bucket = hub.token_bucket("b", rate=9, period=3600)
+    assert (await bucket.try_acquire("traveller")).remaining == 8
+
+    set_slot(target, "IMPORTING", ids["source"])
+    set_slot(source, "MIGRATING", ids["target"])
+    host, port = target.host, target.port
+    behind.get_redis_connection(source).execute_command("MIGRATE", host, port, key, 0, 5000)
+    assert (await bucket.try_acquire("traveller")).remaining == 7, "ASK"
+
+    set_slot(target, "NODE", ids["target"])
+    set_slot(source, "NODE", ids["target"])
+    assert (await bucket.try_acquire("traveller")).remaining == 6, "MOVED"
+    assert (await bucket.peek("traveller")).remaining == 6
+    await bucket.reset("traveller")
+    await hub.close()
+
+
+async def test_keys_of_one_object_share_a_slot_and_objects_spread(
+    cluster_url: str, behind: Any, prefix: str
+) -> None:
+    with Coord.connect(cluster_url, prefix=prefix) as hub:
+        for number in range(20):
+            with hub.lock(f"lock {{{number}}}"):
+                pass
+            hub.activity(f"a{number}", ids="text", period=["day", "week"]).mark("x")
+    keys = [key.decode() for key in behind.scan_iter(f"{prefix}:*")]
+    slots: dict[str, set[int]] = {}
+    for key in keys:
+        slots.setdefault(key.partition("}")[0], set()).add(behind.keyslot(key))
+        behind.delete(key)
+
+    assert len(slots) == 40
+    assert all(len(one) == 1 for one in slots.values())
+    assert len(set.union(*slots.values())) > 20

@@ -1,0 +1,326 @@
+"""What is sent again and what is not: against a scripted wire, and against real servers in trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+import redis
+import redis.asyncio
+from redis import exceptions as errors
+
+from coord import AsyncCoord, Coord
+from coord._engine.courier import ATTEMPTS, Courier
+from coord._engine.port import step
+from coord._engine.script import Command, Script
+from coord._engine.wires import Faults
+from tests import servers
+from tests.conftest import keys_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SAFE = Command("GET", parse=lambda reply: reply, repeatable=True)
+UNSAFE = Command("INCR", parse=lambda reply: reply, repeatable=False)
+SCRIPT = Script("lock_renew", parse=lambda reply: reply, repeatable=False)
+
+
+class ScriptedWire:
+    """Answers with what it was given, in order; an exception is raised, ``take:`` ones before sending."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.faults = Faults.of(redis.Redis())
+        self.answers = list(answers)
+        self.sent: list[tuple[Any, ...]] = []
+        self.nodes: list[Any] = []
+        self.taken = 0
+        self.refreshed = 0
+
+    async def take(self, key: str | None, node: Any) -> object:
+        if self.answers and isinstance(self.answers[0], tuple):
+            raise self.answers.pop(0)[0]
+        self.taken += 1
+        self.nodes.append(node)
+        return object()
+
+    async def ask(self, line: object, words: Any, seconds: float, *, asking: bool) -> Any:
+        self.sent.append(words)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def give(self, line: object) -> None:
+        self.taken -= 1
+
+    async def refresh(self) -> None:
+        self.refreshed += 1
+
+    async def close(self, helpers: tuple[object, ...]) -> None: ...
+
+
+class World:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+def deliver(wire: ScriptedWire, call: Any, seconds: float = 10) -> Any:
+    world = World()
+    try:
+        return step(Courier(wire, world.now, world.sleep).deliver(call, seconds))
+    finally:
+        assert wire.taken == 0, "a connection was not given back"
+
+
+LOST = [errors.ConnectionError("reset"), errors.TimeoutError("no reply"), OSError("gone")]
+NOT_NOW = [
+    errors.BusyLoadingError("LOADING"), errors.TryAgainError("TRYAGAIN"),
+    errors.ClusterDownError("CLUSTERDOWN"), errors.MasterDownError("MASTERDOWN"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", LOST, ids=repr)
+def test_a_lost_reply_is_asked_for_again_only_if_that_is_safe(loss: Exception) -> None:
+    wire = ScriptedWire(loss, loss, b"value")
+    assert deliver(wire, SAFE(["k"])) == b"value"
+    assert len(wire.sent) == 3
+
+    wire = ScriptedWire(loss, 1)
+    with pytest.raises(type(loss)):
+        deliver(wire, UNSAFE(["k"]))
+    assert len(wire.sent) == 1
+
+
+@pytest.mark.parametrize("loss", LOST, ids=repr)
+def test_no_connection_means_not_sent_and_any_call_tries_again(loss: Exception) -> None:
+    wire = ScriptedWire((loss,), (loss,), 1)
+
+    assert deliver(wire, UNSAFE(["k"])) == 1
+    assert len(wire.sent) == 1
+
+
+@pytest.mark.parametrize("busy", NOT_NOW, ids=lambda error: type(error).__name__)
+def test_a_server_that_says_later_did_nothing_and_any_call_tries_again(busy: Exception) -> None:
+    wire = ScriptedWire(busy, busy, 1)
+
+    assert deliver(wire, UNSAFE(["k"])) == 1
+    assert len(wire.sent) == 3
+
+
+def test_attempts_end() -> None:
+    wire = ScriptedWire(*[errors.ConnectionError("reset")] * 9)
+    with pytest.raises(errors.ConnectionError):
+        deliver(wire, SAFE(["k"]))
+
+    assert len(wire.sent) == ATTEMPTS
+
+
+def test_no_attempt_begins_after_the_deadline() -> None:
+    wire = ScriptedWire(*[errors.ConnectionError("reset")] * 9)
+    with pytest.raises(errors.ConnectionError):
+        deliver(wire, SAFE(["k"]), seconds=0)
+
+    assert len(wire.sent) == 1
+
+
+def test_a_script_that_the_server_forgot_is_sent_whole() -> None:
+    wire = ScriptedWire(errors.NoScriptError("NOSCRIPT"), 1)
+
+    assert deliver(wire, SCRIPT(["k"], "token", 5)) == 1
+    assert wire.sent == [
+        ("EVALSHA", SCRIPT.sha, 1, "k", "token", 5),
+        ("EVAL", SCRIPT.text, 1, "k", "token", 5),
+    ]
+
+
+def test_redirects_are_followed() -> None:
+    ask = errors.AskError("7 127.0.0.1:7001")
+    moved = errors.MovedError("7 127.0.0.1:7002")
+    wire = ScriptedWire(ask, 1)
+    assert deliver(wire, UNSAFE(["k"])) == 1
+    assert wire.nodes == [None, ("127.0.0.1", 7001)]
+    assert wire.refreshed == 0
+
+    wire = ScriptedWire(moved, 1)
+    assert deliver(wire, UNSAFE(["k"])) == 1
+    assert wire.nodes == [None, None]
+    assert wire.refreshed == 1
+
+
+def test_a_refusal_is_raised_as_it_is() -> None:
+    wire = ScriptedWire(errors.ResponseError("ERR out of range"))
+    with pytest.raises(errors.ResponseError, match="out of range"):
+        deliver(wire, SAFE(["k"]))
+
+    assert len(wire.sent) == 1
+
+
+@contextlib.contextmanager
+def lossy_proxy(upstream: int, lose: dict[str, int]) -> Iterator[int]:
+    """Forward to ``upstream``, swallowing the reply of ``lose["replies"]`` scripts and hanging up on them."""
+    ready = threading.Event()
+    state: dict[str, Any] = {}
+
+    async def pump(client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", upstream)
+        try:
+            while data := await client.read(65536):
+                writer.write(data)
+                reply = await reader.read(65536)
+                if b"EVAL" in data and b"NOSCRIPT" not in reply and lose["replies"] > 0:
+                    lose["replies"] -= 1
+                    break
+                back.write(reply)
+        finally:
+            writer.close()
+            back.close()
+
+    async def serve() -> None:
+        server = await asyncio.start_server(pump, "127.0.0.1", 0)
+        state.update(port=server.sockets[0].getsockname()[1], loop=asyncio.get_running_loop())
+        state["stop"] = asyncio.Event()
+        ready.set()
+        await state["stop"].wait()
+        server.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    ready.wait()
+    try:
+        yield state["port"]
+    finally:
+        state["loop"].call_soon_threadsafe(state["stop"].set)
+        thread.join()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("retries", ["client's own", "none"])
+async def test_lost_replies_neither_strand_a_lock_nor_charge_twice(
+    real_server: str, flavour: str, prefix: str, retries: str
+) -> None:
+    from redis.asyncio.retry import Retry as AsyncRetry
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    from tests.flavours import awaitable
+
+    upstream = int(real_server.rpartition(":")[2].partition("/")[0])
+    lose = {"replies": 0}
+    with lossy_proxy(upstream, lose) as port:
+        if flavour == "sync":
+            options = {} if retries == "client's own" else {"retry": Retry(NoBackoff(), 0)}
+            client = redis.Redis(port=port, **options)  # type: ignore[arg-type]
+            hub: Any = awaitable(Coord(client, prefix=prefix))
+        else:
+            options = {} if retries == "client's own" else {"retry": AsyncRetry(NoBackoff(), 0)}  # type: ignore[dict-item]
+            client = redis.asyncio.Redis(port=port, **options)  # type: ignore[assignment,arg-type]
+            hub = AsyncCoord(client)  # type: ignore[arg-type]
+            hub._keys.prefix = prefix
+        lock, bucket = hub.lock("x"), hub.token_bucket("b", rate=5, period=3600)
+
+        lose["replies"] = 1
+        lease = await lock.try_acquire()
+        assert lease is not None, "our own key must not look like another's"
+        lose["replies"] = 1
+        await lease.renew()
+        lose["replies"] = 1
+        await lease.release()
+        assert (await lock.try_acquire()).fence > lease.fence
+
+        await bucket.try_acquire("u")
+        lose["replies"] = 1
+        with pytest.raises((errors.ConnectionError, errors.TimeoutError)):
+            await bucket.try_acquire("u")
+        assert (await bucket.peek("u")).remaining == 3, "charged once, although the reply was lost"
+        if flavour == "sync":
+            client.close()
+        else:
+            await client.aclose()  # type: ignore[attr-defined]
+    with redis.Redis.from_url(real_server) as behind:
+        behind.delete(*keys_of(behind, prefix))
+
+
+@pytest.fixture
+def stoppable() -> Iterator[servers.Process]:
+    """A server of one's own, to be stopped and flushed."""
+    binary = servers.BINARIES["valkey9"]()
+    assert binary is not None
+    with servers.running(binary) as process:
+        yield process
+
+
+@pytest.mark.anyio
+async def test_a_stopped_server_costs_a_call_its_deadline_and_no_more(
+    stoppable: servers.Process, flavour: str
+) -> None:
+    from tests.flavours import awaitable
+
+    client = (
+        redis.Redis(port=stoppable.port) if flavour == "sync" else redis.asyncio.Redis(port=stoppable.port)
+    )
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    hub = awaitable(make(client, call_timeout=0.1))
+    bucket = hub.token_bucket("b", rate=5, period=3600)
+    await bucket.try_acquire("u")
+    os.kill(stoppable.pid, signal.SIGSTOP)
+    begun = time.monotonic()
+    try:
+        with pytest.raises(errors.TimeoutError):
+            await bucket.try_acquire("u")
+        waited = time.monotonic() - begun
+    finally:
+        os.kill(stoppable.pid, signal.SIGCONT)
+
+    assert waited < 4, "the client's own retries would have taken a minute"
+    assert (await bucket.peek("u")).remaining == 3
+    if isinstance(client, redis.Redis):
+        client.close()
+    else:
+        await client.aclose()
+
+
+@pytest.mark.anyio
+async def test_scripts_survive_a_flush_of_the_servers_cache(coord: Any, client: Any, server: str) -> None:
+    bucket = coord.token_bucket("b", rate=5, period=3600)
+    await bucket.try_acquire("u")
+    client.script_flush()
+
+    assert (await bucket.try_acquire("u")).remaining == 3
+
+
+@pytest.mark.anyio
+async def test_cancelled_calls_leave_every_connection_usable(real_server: str, prefix: str) -> None:
+    """A reply that was given up must never be read by the next caller."""
+    client = redis.asyncio.Redis.from_url(real_server, max_connections=4)
+    hub = AsyncCoord(client, prefix=prefix)
+    bucket = hub.token_bucket("b", rate=1000, period=3600)
+    counter = hub.unique_counter("u")
+    await counter.add("a", "b")
+    for turn in range(60):
+        task = asyncio.create_task(bucket.try_acquire("u"))
+        for _ in range(turn % 12):
+            await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert (await counter.count()).value == 2
+    async with anyio.create_task_group() as group:
+        for _ in range(4):
+            group.start_soon(bucket.peek, "u")
+    await client.delete(*[key async for key in client.scan_iter(f"{prefix}:*")])
+    await client.aclose()

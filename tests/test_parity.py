@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any, cast
+
+import pytest
+
+from tests.flavours import TWINS
+
+CONTEXT = {"__enter__": "__aenter__", "__exit__": "__aexit__"}
+
+
+def surface(kind: type) -> dict[str, Any]:
+    """The members of a class that belong to its users."""
+    own = {name: inspect.getattr_static(kind, name) for name in dir(kind)}
+    names = {name for name in own if not name.startswith("_")} | (own.keys() & {*CONTEXT, *CONTEXT.values()})
+    return {name: own[name] for name in names | {"__and__"} & own.keys()}
+
+
+def signature(member: Any) -> str:
+    """A member's parameters and answer, with the async twins' names made those of the sync ones."""
+    function = member.__func__ if isinstance(member, classmethod) else member
+    function = function.fget if isinstance(function, property) else function
+    return re.sub(r"Async(?=[A-Z])", "", str(inspect.signature(cast("Any", function))))
+
+
+def pairs() -> list[Any]:
+    return [pytest.param(sync, twin, id=sync.__name__) for sync, twin in TWINS.items()]
+
+
+def test_every_sync_class_has_a_twin() -> None:
+    assert {twin.__name__ for twin in TWINS.values()} == {f"Async{sync.__name__}" for sync in TWINS}
+    assert len(TWINS) >= 10
+
+
+@pytest.mark.parametrize(("sync", "twin"), pairs())
+def test_twins_have_the_same_members(sync: type, twin: type) -> None:
+    assert {CONTEXT.get(name, name) for name in surface(sync)} == set(surface(twin))
+
+
+@pytest.mark.parametrize(("sync", "twin"), pairs())
+def test_twins_take_and_give_the_same(sync: type, twin: type) -> None:
+    async_surface = surface(twin)
+    for name, member in surface(sync).items():
+        other = async_surface[CONTEXT.get(name, name)]
+        assert type(member) is type(other), name
+        assert signature(member) == signature(other), name
+    if sync.__name__ not in ("Hold", "Lease", "Cohort"):  # made by coord alone, from their twins
+        # A client's type is the one thing that twins disagree on.
+        assert signature(sync.__init__) == signature(twin.__init__)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("sync", "twin"), pairs())
+def test_twins_say_the_same_about_themselves(sync: type, twin: type) -> None:
+    assert sync.__doc__ == twin.__doc__
+    async_surface = surface(twin)
+    for name, member in surface(sync).items():
+        if name in CONTEXT:
+            continue
+        assert member.__doc__, f"{sync.__name__}.{name} has no docstring"
+        assert member.__doc__ == async_surface[name].__doc__
+
+
+@pytest.mark.parametrize(("sync", "twin"), pairs())
+def test_only_the_async_twin_has_coroutines(sync: type, twin: type) -> None:
+    assert not any(inspect.iscoroutinefunction(member) for member in surface(sync).values())

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+from coord._engine.keys import Keys
+from coord._engine.port import step
+from coord.locks import Lock
+
+
+async def answer(value: int) -> int:
+    return value
+
+
+def test_a_flow_that_never_suspends_runs_to_its_return() -> None:
+    async def flow() -> int:
+        return await answer(20) + await answer(22)
+
+    assert step(flow()) == 42
+
+
+def test_an_exception_leaves_as_itself() -> None:
+    async def flow() -> None:
+        raise KeyError("itself")
+
+    with pytest.raises(KeyError, match="itself"):
+        step(flow())
+
+
+def test_a_stop_iteration_of_a_flow_is_an_error_and_no_answer() -> None:
+    async def flow() -> None:
+        raise StopIteration(42)
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        step(flow())
+
+
+def test_something_that_suspends_is_an_error_and_is_cleaned_up() -> None:
+    cleaned_up = []
+
+    async def flow() -> None:
+        try:
+            await asyncio.sleep(0)
+        finally:
+            cleaned_up.append(True)
+
+    with pytest.raises(RuntimeError, match="suspended where it had to block"):
+        step(flow())
+    assert cleaned_up == [True]
+
+
+class SuspendingPort:
+    """A port that does what no blocking port may."""
+
+    async def run(self, call: Any, *, timeout: float | None = None) -> Any:
+        await asyncio.sleep(0)
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    def now(self) -> float:
+        return 0.0
+
+    def whoami(self) -> int:
+        return 0
+
+    def shield(self) -> Any:
+        return nullcontext()
+
+    async def close(self) -> None: ...
+
+
+def test_a_sync_object_on_a_suspending_port_says_so() -> None:
+    with pytest.raises(RuntimeError, match="given an async port"):
+        Lock(SuspendingPort(), Keys("p"), "x", 10).try_acquire()
