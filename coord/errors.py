@@ -30,10 +30,9 @@ class WrongKeyType(CoordError):
     """
 
     def __init__(self, keys: tuple[str, ...]) -> None:
-        named = ", ".join(map(repr, keys))
+        named = f"key {keys[0]!r}" if len(keys) == 1 else f"one of the keys {', '.join(map(repr, keys))}"
         super().__init__(
-            f"one of {named} holds a value that coord did not write; "
-            "delete it, or give this Coord another prefix="
+            f"{named} holds a value that coord did not write; delete it, or give this Coord another prefix="
         )
         self.keys = keys
 

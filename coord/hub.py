@@ -15,7 +15,7 @@ from coord._engine.keys import Keys
 from coord._engine.port import step
 from coord._engine.tasks import TaskPort
 from coord._engine.threads import ThreadPort
-from coord._engine.urls import open_async, open_sync
+from coord._engine.urls import CALL_TIMEOUT, open_async, open_sync
 from coord.activity import Activity, AsyncActivity
 from coord.leaderboard import AsyncLeaderboard, Leaderboard
 from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, SlidingWindow, TokenBucket
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncCoord", "Coord"]
 
-CALL_TIMEOUT = 2.0
 SHORTEST_CALL = 0.001
 
 
@@ -79,7 +78,8 @@ class AsyncCoord:
         name, ``memory://tests``, to share the data).
 
         Args:
-            url: Where to connect. Only ``embedded://`` does anything right away.
+            url: Where to connect. Only ``embedded://``, and a cluster's for ``Coord``, do anything
+                right away.
             prefix: What every key begins with.
             call_timeout: Seconds, or a ``timedelta``, until a single call must have been answered.
 
@@ -87,9 +87,9 @@ class AsyncCoord:
             ImportError: The URL needs an extra that is not installed; the message names it.
             ValueError: The URL cannot be read.
         """
-        seconds(call_timeout, "call_timeout", at_least=SHORTEST_CALL)
+        limit = seconds(call_timeout, "call_timeout", at_least=SHORTEST_CALL)
         Keys(prefix)
-        opened = open_async(url)
+        opened = open_async(url, limit)
         made = cls.__new__(cls)
         made._set_up(opened.client, opened, prefix, call_timeout)
         return made
@@ -214,9 +214,9 @@ class Coord:
 
     @classmethod
     def connect(cls, url: str, *, prefix: str = "coord", call_timeout: Seconds = CALL_TIMEOUT) -> Self:
-        seconds(call_timeout, "call_timeout", at_least=SHORTEST_CALL)
+        limit = seconds(call_timeout, "call_timeout", at_least=SHORTEST_CALL)
         Keys(prefix)
-        opened = open_sync(url)
+        opened = open_sync(url, limit)
         made = cls.__new__(cls)
         made._set_up(opened.client, opened, prefix, call_timeout)
         return made

@@ -119,7 +119,8 @@ class _Limiter:
         """Say how things stand for ``key``, charging nothing.
 
         Returns:
-            A decision like that of a call that costs nothing: ``remaining`` says what could be charged.
+            A decision like that of a call that costs nothing, whose ``remaining`` says what could be
+            charged.
 
         Complexity: O(1) amortised, one round trip; writes nothing.
         """
@@ -156,9 +157,14 @@ class AsyncTokenBucket(_Limiter):
         pace = Fraction(str(rate)) / length
         self._ticks, self._token = pace.numerator, pace.denominator
         if 2 * capacity * self._token >= MAX_EXACT or self._ticks >= MAX_EXACT:
+            most = (MAX_EXACT - 1) // (2 * self._token)
+            advice = (
+                f"lower burst to at most {most}"
+                if most
+                else "write it in whole numbers: not rate=1/3 but rate=1, period=3"
+            )
             raise ValueError(
-                f"rate={rate!r}, period={period!r} and burst={capacity} cannot be counted exactly together; "
-                f"lower burst to at most {MAX_EXACT // 2 // self._token}, or choose rounder numbers"
+                f"rate={rate!r}, period={period!r} and burst={capacity} cannot be counted exactly: {advice}"
             )
         super().__init__(port, keys, "bucket", name, capacity)
 

@@ -30,7 +30,7 @@ import contextlib
 import random
 import secrets
 from hashlib import blake2b
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from coord._engine.checks import millis, patience, seconds
 from coord._engine.faces import twin_of
@@ -167,7 +167,8 @@ class AsyncLock:
         holds = self._held.get(me)
         if not holds:
             raise RuntimeError(
-                f"{self!r} was entered by another task or thread; `with lock.hold()` may be left by any"
+                f"lock {self.name!r} was entered by another task or thread; "
+                "a block of `with lock.hold()` may be left by any"
             )
         hold = holds.pop()
         if not holds:
@@ -293,24 +294,30 @@ class AsyncHold:
         self._timeout = timeout
         self._lease: AsyncLease | None = None
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._lock.name!r}>"
+
     async def __aenter__(self) -> AsyncLease:
         if self._lease is not None:
-            raise RuntimeError(f"this hold of {self._lock!r} was used before; call hold() for each block")
+            raise RuntimeError(
+                f"this hold of lock {self._lock.name!r} was used before; call hold() for each block"
+            )
         self._lease = await self._lock.acquire(timeout=self._timeout)
         return self._lease
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        lease = cast("AsyncLease", self._lease)
+        if self._lease is None:
+            raise RuntimeError(f"this hold of lock {self._lock.name!r} was never entered")
         try:
             with self._lock._port.shield():
-                await lease.release()
+                await self._lease.release()
         except Exception as problem:
             if error is None:
                 raise
             # The body's own exception is the one to see; this one must not hide it.
-            error.add_note(f"and on leaving {self._lock!r}: {type(problem).__name__}: {problem}")
+            error.add_note(f"and on leaving lock {self._lock.name!r}: {type(problem).__name__}: {problem}")
 
 
 @twin_of(AsyncLock)
@@ -373,6 +380,9 @@ class Lease:
 class Hold:
     def __init__(self, flow: AsyncHold) -> None:
         self._flow = flow
+
+    def __repr__(self) -> str:
+        return repr(self._flow).replace("AsyncHold", "Hold", 1)
 
     def __enter__(self) -> Lease:
         return Lease(step(self._flow.__aenter__()))

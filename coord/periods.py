@@ -30,6 +30,7 @@ Instant = datetime | date | float
 
 KINDS = ("minute", "hour", "day", "week", "month", "year")
 MOST = 1000
+FIRST_YEAR, LAST_YEAR = 1900, 9000
 _DAY = 86_400.0
 _RETAIN = {
     "minute": _DAY,
@@ -95,17 +96,24 @@ class Calendar:
             self._local(at)
 
     def _local(self, at: Instant) -> datetime:
-        if isinstance(at, datetime):
-            if at.tzinfo is None:
-                raise ValueError(f"a naive datetime is ambiguous: give {at!r} a tzinfo")
-            return at.astimezone(self._tz)
-        if isinstance(at, date):
-            return datetime.combine(at, time(), self._tz)
-        if isinstance(at, bool) or not isinstance(at, int | float):
+        if isinstance(at, bool) or not isinstance(at, datetime | date | int | float):
             raise TypeError(
                 f"an instant is an aware datetime, a date or epoch seconds, not {type(at).__name__} {at!r}"
             )
-        return datetime.fromtimestamp(at, self._tz)
+        if isinstance(at, datetime) and at.tzinfo is None:
+            raise ValueError(f"a naive datetime is ambiguous: give {at!r} a tzinfo")
+        try:
+            if isinstance(at, datetime):
+                local = at.astimezone(self._tz)
+            elif isinstance(at, date):
+                local = datetime.combine(at, time(), self._tz)
+            else:
+                local = datetime.fromtimestamp(at, self._tz)
+        except (ValueError, OverflowError, OSError):
+            local = None
+        if local is None or not FIRST_YEAR <= local.year <= LAST_YEAR:
+            raise ValueError(f"an instant must lie in the years {FIRST_YEAR} to {LAST_YEAR}, not {at!r}")
+        return local
 
     def period(self, kind: str, moment: datetime) -> Period:
         """Return the period of ``kind`` that ``moment`` belongs to."""

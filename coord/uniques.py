@@ -53,11 +53,13 @@ class Estimate:
     def __int__(self) -> int:
         return self.value
 
-    @classmethod
-    def of_sketch(cls, value: int) -> Estimate:
-        """Put the error bounds of a HyperLogLog around what it estimates."""
-        spread = _TWO_SIDED_95 * _STANDARD_ERROR
-        return cls(value, math.floor(value / (1 + spread)), math.ceil(value / (1 - spread)), exact=value == 0)
+
+def _of_sketch(value: int) -> Estimate:
+    """Put the error bounds of a HyperLogLog around what it estimates."""
+    spread = _TWO_SIDED_95 * _STANDARD_ERROR
+    return Estimate(
+        value, math.floor(value / (1 + spread)), math.ceil(value / (1 - spread)), exact=value == 0
+    )
 
 
 class AsyncUniqueCounter:
@@ -138,7 +140,7 @@ class AsyncUniqueCounter:
         """
         periods = await self._calendar.select(period, at=at, last=last, since=since, until=until)
         value = await self._port.run(_COUNT([self._key(one) for one in periods]))
-        return Estimate.of_sketch(value)
+        return _of_sketch(value)
 
 
 @twin_of(AsyncUniqueCounter)

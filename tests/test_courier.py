@@ -17,7 +17,7 @@ import redis.asyncio
 from redis import exceptions as errors
 
 from coord import AsyncCoord, Coord
-from coord._engine.courier import ATTEMPTS, Courier
+from coord._engine.courier import ATTEMPTS, NOT_EXECUTED, UNKNOWN, Courier
 from coord._engine.port import step
 from coord._engine.script import Command, Script
 from coord._engine.wires import Faults
@@ -101,9 +101,10 @@ def test_a_lost_reply_is_asked_for_again_only_if_that_is_safe(loss: Exception) -
     assert len(wire.sent) == 3
 
     wire = ScriptedWire(loss, 1)
-    with pytest.raises(type(loss)):
+    with pytest.raises(type(loss)) as lost:
         deliver(wire, UNSAFE(["k"]))
     assert len(wire.sent) == 1
+    assert lost.value.__notes__ == [UNKNOWN]
 
 
 @pytest.mark.parametrize("loss", LOST, ids=repr)
@@ -112,6 +113,12 @@ def test_no_connection_means_not_sent_and_any_call_tries_again(loss: Exception) 
 
     assert deliver(wire, UNSAFE(["k"])) == 1
     assert len(wire.sent) == 1
+
+    wire = ScriptedWire(*[(type(loss)("no connection"),) for _ in range(9)])
+    with pytest.raises(type(loss)) as unsent:
+        deliver(wire, UNSAFE(["k"]))
+    assert wire.sent == []
+    assert unsent.value.__notes__ == [NOT_EXECUTED]
 
 
 @pytest.mark.parametrize("busy", NOT_NOW, ids=lambda error: type(error).__name__)

@@ -137,7 +137,8 @@ async def test_a_coord_works_without_with_and_before_any_loop(real_server: str, 
 @pytest.mark.parametrize(
     ("url", "match"),
     [("http://x", "must be one of redis"), ("localhost:6379", "must be one of"), ("", "must be one of"),
-     ("redis+sentinel://host:1", "service"), ("redis+sentinel://host/main", "host:port")],
+     ("redis+sentinel://host:1", "service"), ("redis+sentinel://host/main", "host:port"),
+     ("redis+cluster://", "names one of its nodes"), ("redis://h:port", "cannot be read")],
 )  # fmt: skip
 def test_a_bad_url_is_refused(url: str, match: str) -> None:
     with pytest.raises(ValueError, match=match):
@@ -198,10 +199,13 @@ def test_no_secret_is_shown(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(redis.ConnectionError) as caught:
         hub.lock("x").try_acquire()
     shown = f"{hub!r} {hub} {caught.value!r} {caplog.text} {hub.lock('x')!r}"
-    with pytest.raises(ValueError, match="service") as bad:
-        Coord.connect(f"redis+sentinel://:{secret}@host:1")
+    for bad in (f"redis+sentinel://:{secret}@host:1", f"redis://:{secret}/x@h:1", f"redis+cluster://:{secret}#@h:1",
+                f"redis+sentinel://u:{secret}/w@h:1/m"):  # fmt: skip
+        with pytest.raises(ValueError, match="percent-encoded") as refused:
+            Coord.connect(bad)
+        shown += repr(refused.value)
 
-    assert secret not in shown + repr(bad.value)
+    assert secret not in shown
     assert repr(hub) == "<Coord on redis://127.0.0.1:1/3, prefix 'coord'>"
     hub.close()
 

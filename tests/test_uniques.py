@@ -135,7 +135,9 @@ async def test_an_id_of_the_wrong_type_is_refused_and_none_is_added(
         ({"since": MAY, "last": 1}, "not a mixture"),
         ({"since": MAY, "until": MAY - timedelta(days=1)}, "later than"),
         ({"since": date(1900, 1, 1), "until": MAY}, "more than 1000 periods"),
-        ({"at": datetime(2015, 5, 17)}, "naive"), ({"period": "week"}, "one that is kept"),
+        ({"at": datetime(2015, 5, 17)}, "naive"), ({"at": float("nan")}, "an instant must lie"),
+        ({"at": 1e20}, "an instant must lie"), ({"since": date(9999, 1, 1)}, "an instant must lie"),
+        ({"period": "week"}, "one that is kept"),
     ],
 )  # fmt: skip
 async def test_a_bad_choice_of_periods_is_refused(coord: Any, options: dict[str, Any], match: str) -> None:

@@ -10,6 +10,8 @@ reply came back. A client that re-sends on its own, as redis-py does ten times b
    call is sent again, after a jittered pause, while its deadline allows.
 2. Unknown: sent again only if the call is ``repeatable``; otherwise the client's own exception is
    raised and the caller decides.
+   Which of the two it was is noted on the exception (``add_note``), since the client libraries raise the
+   same class for both.
 3. ``NOSCRIPT``: the same script by its text (EVAL), which also caches it. One more trip, once a server.
 
 Each call has a deadline of its own, whatever timeouts the client was given.
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
     from coord._engine.script import Call, Reply, Word
     from coord._engine.wires import Faults, Node
 
-__all__ = ["Courier", "Wire"]
+__all__ = ["NOT_EXECUTED", "UNKNOWN", "Courier", "Wire"]
 
 T = TypeVar("T")
 Line = TypeVar("Line")
 
+NOT_EXECUTED = "coord: the call was not executed"
+UNKNOWN = "coord: whether the call was executed is unknown"
 ATTEMPTS = 4
 FIRST_PAUSE = 0.01
 LONGEST_PAUSE = 0.5
@@ -120,8 +124,11 @@ class Courier:
                 failure: Exception = redirect
             except _NotExecutedError as error:
                 failure = error.failure
+                if not call.repeatable:
+                    failure.add_note(NOT_EXECUTED)
             except faults.broken as error:
                 if not call.repeatable:
+                    error.add_note(UNKNOWN)
                     raise
                 failure = error
             node = None

@@ -18,8 +18,9 @@ def twin_of(flow: type) -> Callable[[C], C]:
 
     def dress(face: C) -> C:
         for name, member in vars(face).items():
-            if isinstance(member, FunctionType | property | classmethod) and not member.__doc__:
-                member.__doc__ = getattr(getattr(flow, name, None), "__doc__", None)
+            target: object = getattr(member, "__func__", member)  # of a class method
+            if isinstance(target, FunctionType | property) and not target.__doc__:
+                target.__doc__ = getattr(getattr(flow, name, None), "__doc__", None)
         face.__doc__ = face.__doc__ or flow.__doc__
         return face
 

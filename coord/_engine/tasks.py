@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import anyio.to_thread
 
-from coord._engine.courier import Courier
+from coord._engine.courier import UNKNOWN, Courier
 from coord._engine.wires import AsyncClient, SuspendingWire, require_flavour
 
 if TYPE_CHECKING:
@@ -47,7 +47,10 @@ class TaskPort:
         with anyio.move_on_after(seconds) as scope:
             return await self._courier.deliver(call, seconds)
         assert scope.cancelled_caught  # noqa: S101  # the only way past the return
-        raise self._wire.faults.timed_out(f"no answer within {seconds:g} s")
+        error = self._wire.faults.timed_out(f"no answer within {seconds:g} s")
+        if not call.repeatable:
+            error.add_note(UNKNOWN)
+        raise error
 
     async def sleep(self, seconds: float) -> None:
         """See ``Port``."""

@@ -8,14 +8,16 @@
 ``memory://`` ``memory://name``         inside this process, on fakeredis; same name, same data
 ======================================  ==================================================
 
-Clients opened here do not retry on their own (the courier decides what may be sent again), and wait for
-a free connection instead of failing when all are in use.
+Clients of one server that are opened here do not retry on their own, since the courier decides what may
+be sent again, and wait for a free connection instead of failing when all are in use. Connecting, waiting
+for a connection and each read are bounded by the time that a single call may take.
 """
 
 # pyright: basic
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,16 +34,16 @@ from redis.sentinel import Sentinel
 from coord._engine.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from coord._engine.wires import AsyncClient, Client
 
-__all__ = ["Opened", "open_async", "open_sync"]
+__all__ = ["CALL_TIMEOUT", "Opened", "open_async", "open_sync"]
 
+CALL_TIMEOUT = 2.0
 CONNECTIONS = 50
-WAIT_FOR_CONNECTION = 20
-CONNECT_TIMEOUT = 2
 SCHEMES = "redis, rediss, unix, redis+sentinel, redis+cluster, embedded, memory"
+ENCODE = "in a user name or password, each of / # ? @ : % must be percent-encoded"
 
 _memory: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
@@ -63,26 +65,46 @@ class Opened:
     shown: str
 
 
-def open_sync(url: str) -> Opened:
-    """Open a sync client for ``url``."""
-    return _open(url, is_async=False)
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What an opener must know."""
+
+    url: str
+    parts: SplitResult
+    is_async: bool
+    limit: float
+
+    def patience(self) -> dict[str, float]:
+        """How long every connection waits."""
+        return {"socket_connect_timeout": self.limit, "socket_timeout": self.limit}
+
+    def policy(self) -> dict[str, Any]:
+        """How every connection behaves."""
+        retry: Any = AsyncRetry(NoBackoff(), 0) if self.is_async else Retry(NoBackoff(), 0)
+        return {"retry": retry, **self.patience()}
 
 
-def open_async(url: str) -> Opened:
+def open_sync(url: str, limit: float = CALL_TIMEOUT) -> Opened:
+    """Open a sync client for ``url``, no step of which takes more than ``limit`` seconds."""
+    return _open(url, limit, is_async=False)
+
+
+def open_async(url: str, limit: float = CALL_TIMEOUT) -> Opened:
     """Open an async client for ``url``. Nothing is sent until it is used."""
-    return _open(url, is_async=True)
+    return _open(url, limit, is_async=True)
 
 
-def _open(url: str, *, is_async: bool) -> Opened:
+def _open(url: str, limit: float, *, is_async: bool) -> Opened:
     if not isinstance(url, str):
         raise TypeError(f"url must be a str, not {type(url).__name__}")
-    parts = urlsplit(url)
+    with _without_secrets(url.partition("://")[0]):
+        parts = urlsplit(url)
     opener = _OPENERS.get(parts.scheme)
     if opener is None:
         raise ValueError(f"the url's scheme is {parts.scheme!r}; it must be one of {SCHEMES}")
     server = EmbeddedServer(unquote(parts.path) or None) if parts.scheme == "embedded" else None
     target = server.url if server is not None else url
-    client = opener(target, urlsplit(target), is_async)
+    client = opener(_Wanted(target, urlsplit(target), is_async, limit))
     pool = getattr(client, "connection_pool", None)
     helpers = getattr(getattr(pool, "sentinel_manager", None), "sentinels", ())
     return Opened(client, tuple(helpers), server, _shown(parts))
@@ -93,42 +115,47 @@ def _shown(parts: SplitResult) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _policy(*, is_async: bool) -> dict[str, Any]:
-    retry: Any = AsyncRetry(NoBackoff(), 0) if is_async else Retry(NoBackoff(), 0)
-    return {"retry": retry, "socket_connect_timeout": CONNECT_TIMEOUT}
+@contextlib.contextmanager
+def _without_secrets(scheme: str) -> Iterator[None]:
+    """Replace the errors of URL parsers, which may quote a piece of the password."""
+    try:
+        yield
+    except ValueError:
+        raise ValueError(f"the {scheme}:// url cannot be read; {ENCODE}") from None
 
 
-def _open_single(url: str, parts: SplitResult, is_async: bool) -> Client | AsyncClient:  # noqa: FBT001
-    del parts
-    options = {**_policy(is_async=is_async), "max_connections": CONNECTIONS, "timeout": WAIT_FOR_CONNECTION}
-    if is_async:
-        return redis.asyncio.Redis.from_pool(redis.asyncio.BlockingConnectionPool.from_url(url, **options))
-    return redis.Redis.from_pool(redis.BlockingConnectionPool.from_url(url, **options))
+def _open_single(wanted: _Wanted) -> Client | AsyncClient:
+    options = {**wanted.policy(), "max_connections": CONNECTIONS, "timeout": wanted.limit}
+    with _without_secrets(wanted.parts.scheme):
+        if wanted.is_async:
+            pool = redis.asyncio.BlockingConnectionPool.from_url(wanted.url, **options)
+            return redis.asyncio.Redis.from_pool(pool)
+        return redis.Redis.from_pool(redis.BlockingConnectionPool.from_url(wanted.url, **options))
 
 
-def _open_cluster(url: str, parts: SplitResult, is_async: bool) -> Client | AsyncClient:  # noqa: FBT001
-    plain = parts._replace(scheme="redis").geturl()
-    del url
-    factory: Any = redis.asyncio.RedisCluster if is_async else redis.RedisCluster
-    client: Client | AsyncClient = factory.from_url(plain, socket_connect_timeout=CONNECT_TIMEOUT)
+def _open_cluster(wanted: _Wanted) -> Client | AsyncClient:
+    if not wanted.parts.netloc.rpartition("@")[2]:
+        raise ValueError(f"a cluster's url names one of its nodes, redis+cluster://host:port; {ENCODE}")
+    plain = wanted.parts._replace(scheme="redis").geturl()
+    factory: Any = redis.asyncio.RedisCluster if wanted.is_async else redis.RedisCluster
+    with _without_secrets(wanted.parts.scheme):
+        client: Client | AsyncClient = factory.from_url(plain, **wanted.patience())
     return client
 
 
-def _open_sentinel(url: str, parts: SplitResult, is_async: bool) -> Client | AsyncClient:  # noqa: FBT001
-    del url
-    credentials, _, hosts = parts.netloc.rpartition("@")
+def _open_sentinel(wanted: _Wanted) -> Client | AsyncClient:
+    credentials, _, hosts = wanted.parts.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
-    service, _, database = parts.path.strip("/").partition("/")
-    if not hosts or not service:
-        raise ValueError("a Sentinel url reads redis+sentinel://host:port,host:port/service[/db]")
-    nodes: list[tuple[str, int]] = []
-    for host in hosts.split(","):
-        name, _, port = host.rpartition(":")
-        if not name or not port.isdecimal():
-            raise ValueError(f"each Sentinel must be host:port, not {host!r}")
-        nodes.append((name.strip("[]"), int(port)))
-    policy = _policy(is_async=is_async)
-    sentinel: Any = (AsyncSentinel if is_async else Sentinel)(nodes, sentinel_kwargs=policy)
+    service, _, database = wanted.parts.path.strip("/").partition("/")
+    nodes = [host.rpartition(":") for host in hosts.split(",")]
+    if not service or not all(name and port.isdecimal() for name, _, port in nodes):
+        raise ValueError(
+            f"a Sentinel's url reads redis+sentinel://host:port,host:port/service[/db]; {ENCODE}"
+        )
+    policy = wanted.policy()
+    sentinel: Any = (AsyncSentinel if wanted.is_async else Sentinel)(
+        [(name.strip("[]"), int(port)) for name, _, port in nodes], sentinel_kwargs=policy
+    )
     master: Client | AsyncClient = sentinel.master_for(
         service,
         username=unquote(user) or None,
@@ -139,22 +166,21 @@ def _open_sentinel(url: str, parts: SplitResult, is_async: bool) -> Client | Asy
     return master
 
 
-def _open_memory(url: str, parts: SplitResult, is_async: bool) -> Client | AsyncClient:  # noqa: FBT001
-    del url
+def _open_memory(wanted: _Wanted) -> Client | AsyncClient:
     try:
         import fakeredis  # noqa: PLC0415  # optional
     except ImportError:
         raise ImportError("memory:// runs on fakeredis: pip install 'coord[memory]'") from None
     server: Any = fakeredis.FakeServer()
-    if parts.netloc:
-        server = _memory.setdefault(parts.netloc, server)
+    if wanted.parts.netloc:
+        server = _memory.setdefault(wanted.parts.netloc, server)
     client: Client | AsyncClient = (
-        fakeredis.FakeAsyncRedis(server=server) if is_async else fakeredis.FakeRedis(server=server)
+        fakeredis.FakeAsyncRedis(server=server) if wanted.is_async else fakeredis.FakeRedis(server=server)
     )
     return client
 
 
-_OPENERS: dict[str, Callable[[str, SplitResult, bool], Client | AsyncClient]] = {
+_OPENERS: dict[str, Callable[[_Wanted], Client | AsyncClient]] = {
     "redis": _open_single,
     "rediss": _open_single,
     "unix": _open_single,

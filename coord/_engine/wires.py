@@ -11,6 +11,7 @@ The client libraries are only partly typed. This file is where that ends: everyt
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from dataclasses import dataclass
 from functools import cache
@@ -20,12 +21,14 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from anyio import CancelScope
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
     from coord._engine.script import Reply, Word
 
 __all__ = ["AsyncClient", "BlockingWire", "Client", "Faults", "Node", "SuspendingWire", "require_flavour"]
 
+
+LEAST_PATIENCE = 0.001
 
 Node = tuple[str, int]
 """Host and port of a cluster's node."""
@@ -128,6 +131,26 @@ def _pool_args(pool: Any) -> tuple[str, ...]:
     return ("EVALSHA",) if name is not None and name.default is inspect.Parameter.empty else ()
 
 
+@contextlib.contextmanager
+def _patience(connection: Any, seconds: float) -> Iterator[dict[str, float]]:
+    """Bound the reads of a block; yields what ``read_response`` must be given for that."""
+    if "timeout" in _parameters(type(connection).read_response):
+        yield {"timeout": seconds}
+        return
+    # Older libraries know one timeout a connection: set it on the socket, and set it back.
+    socket: Any = getattr(connection, "_sock", None)
+    if not hasattr(socket, "settimeout"):
+        yield {}  # fakeredis, which answers at once
+        return
+    usual = socket.gettimeout()
+    socket.settimeout(seconds)
+    try:
+        yield {}
+    finally:
+        with contextlib.suppress(OSError):
+            socket.settimeout(usual)
+
+
 class BlockingWire:
     """The connections of a sync client."""
 
@@ -158,14 +181,13 @@ class BlockingWire:
     ) -> Reply:
         """See ``Wire``."""
         _, connection = line
-        can_wait = "timeout" in _parameters(type(connection).read_response)
-        limit = {"timeout": seconds} if can_wait else {}  # else the client's socket_timeout is the limit
         try:
-            if asking:
-                connection.send_command("ASKING")
-                connection.read_response(**limit)
-            connection.send_command(*words)
-            reply: Reply = connection.read_response(disable_decoding=True, **limit)
+            with _patience(connection, max(seconds, LEAST_PATIENCE)) as limit:
+                if asking:
+                    connection.send_command("ASKING")
+                    connection.read_response(**limit)
+                connection.send_command(*words)
+                reply: Reply = connection.read_response(disable_decoding=True, **limit)
         except self.faults.refused:
             raise
         except BaseException:

@@ -9,7 +9,8 @@
 -- ARGV[2] token     ticks a token
 -- ARGV[3] capacity  ticks in a full bucket; below 2^52
 -- ARGV[4] cost      tokens to take; 0 to look only
--- Returns {allowed 1 or 0, tokens remaining, microseconds until allowed, microseconds until full}.
+-- Returns an error, WRONGTYPE, if the string is not one of ours; else
+--         {allowed 1 or 0, tokens remaining, microseconds until allowed, microseconds until full}.
 -- TTL: the time until the bucket is full, since a full one need not be remembered.
 local bucket = KEYS[1]
 local rate, token = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -22,6 +23,9 @@ local deficit, stepped_back = 0, false
 local state = redis.call('GET', bucket)
 if state then
   local written, missing, unit = string.match(state, '^(%d+):(%d+):?(%d*)$')
+  if not written then
+    return redis.error_reply('WRONGTYPE this string is not the state of a bucket')
+  end
   written, deficit, unit = tonumber(written), tonumber(missing), tonumber(unit) or 1
   if unit ~= rate then
     -- Written under another policy. Time to full is what carries over, rounded up.

@@ -1,0 +1,68 @@
+"""The command line: ``coord COMMAND``, or ``python -m coord COMMAND``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from coord import __version__
+from coord.demo import command as demo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise demo.Refused(f"{message} (see {self.prog} --help)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="coord", description="Distributed coordination primitives on Redis and Valkey.")
+    parser.add_argument("--version", action="version", version=f"coord {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    about = "a fleet of processes reads a web server's access log together, through Redis alone"
+    demo_parser = commands.add_parser("demo", help=about, description=f"See coord at work: {about}.")
+    demo.add_arguments(demo_parser)
+    demo_parser.set_defaults(run=demo.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: Its arguments; ``None`` for those of the process.
+
+    Returns:
+        The exit status: 2 if what was asked for cannot be done, else the command's own.
+    """
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:  # a stand-in for stdout may have none
+        reconfigure(errors="replace")
+    try:
+        arguments = _parser().parse_args(argv)
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except demo.Refused as refusal:
+        print(f"coord: {refusal}", file=sys.stderr)
+        return 2
+    except SystemExit as done:  # --help and --version
+        return int(done.code or 0)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has had enough. Python would complain once more as it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""Every example runs, without a warning, and prints what it promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+PROMISES = {
+    "lock": [
+        "another try meanwhile gives None",
+        "5 tasks wrote one after the other",
+        "still held by another",
+    ],
+    "token_bucket": ["request 6: denied, retry after", "costs 4: True; then one that costs 3: False"],
+    "sliding_window": ["attempt 4: denied, retry after", "of 20 attempts at once, 3 were allowed"],
+    "unique_visitors": ["1000 in truth", "Tuesday: 2 readers; June: 3 readers"],
+    "daily_actives": [
+        "on both 40; was 75 among them? True",
+        "in the week 130",
+        "three days 1; is it cyd? True",
+    ],
+    "leaderboard": ["1. ann 310", "from rank 5 to 2", "around dan: 2. bob, 4. dan, 5. eve"],
+}
+
+
+def run(name: str, *args: str) -> str:
+    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *args]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_every_example_is_tested() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(PROMISES)
+
+
+@pytest.mark.parametrize("name", PROMISES)
+def test_an_example_prints_what_it_promises(name: str) -> None:
+    output = run(name)
+
+    assert [promise for promise in PROMISES[name] if promise not in output] == []
+
+
+def test_an_example_takes_a_url() -> None:
+    assert "5 tasks wrote" in run("lock", "memory://")
