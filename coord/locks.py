@@ -180,8 +180,8 @@ class AsyncLock:
             return await self._ask(token)
         except BaseException:
             # It may have been granted, or be granted yet: whoever is told nothing must hold nothing.
-            with self._port.shield(), contextlib.suppress(Exception):
-                await self._release(token, end_anyway=True)
+            with contextlib.suppress(Exception):
+                await self._port.finish(self._release(token, end_anyway=True))
             raise
 
     async def _ask(self, token: str) -> AsyncLease | None:
@@ -311,8 +311,7 @@ class AsyncHold:
         if self._lease is None:
             raise RuntimeError(f"this hold of lock {self._lock.name!r} was never entered")
         try:
-            with self._lock._port.shield():
-                await self._lease.release()
+            await self._lock._port.finish(self._lease.release())
         except Exception as problem:
             if error is None:
                 raise

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -66,8 +65,8 @@ class SuspendingPort:
     def whoami(self) -> int:
         return 0
 
-    def shield(self) -> Any:
-        return nullcontext()
+    async def finish(self, flow: Any) -> Any:
+        return await flow
 
     async def close(self) -> None: ...
 

@@ -16,19 +16,89 @@ Rules
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
+    from types import TracebackType
 
     from coord._engine.script import Call
 
-__all__ = ["Port", "step"]
+__all__ = ["Guard", "Outcome", "Port", "Signal", "Tap", "step"]
 
 T = TypeVar("T")
 
 CLEANUPS = 10
+
+
+class Signal(Protocol):
+    """Something that happens once. May be set from anywhere."""
+
+    def set(self) -> None:
+        """Let it have happened."""
+        ...
+
+    def is_set(self) -> bool:
+        """Say whether it has happened."""
+        ...
+
+
+class Guard(Protocol):
+    """Watches over the body of a ``with`` block, which it may cut short where that can be done cleanly.
+
+    Entered and left by the same task. A task's body is cancelled; a thread's never is.
+    """
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        """Leave; true if ``error`` is the guard's own doing and no more than that."""
+        ...
+
+    def last(self, seconds: float) -> None:
+        """Let the body go on for so many seconds from now."""
+        ...
+
+    def cut(self) -> None:
+        """End the body now."""
+        ...
+
+
+class Tap(Protocol):
+    """A connection that messages come in on."""
+
+    async def subscribe(self, channel: str) -> None:
+        """Ask for a channel's messages."""
+        ...
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Ask for no more of them."""
+        ...
+
+    async def read(self, seconds: float) -> tuple[str, str] | None:
+        """Wait for what comes next: its kind (``subscribe``, ``message``, ...) and its channel."""
+        ...
+
+    async def close(self) -> None:
+        """Hang up."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """How one flow of several ended.
+
+    Attributes:
+        value: What it returned, if it did.
+        error: What it raised, if it did.
+    """
+
+    value: T | None = None
+    error: Exception | None = None
 
 
 class Port(Protocol):
@@ -55,8 +125,58 @@ class Port(Protocol):
         """Tell the calling task or thread from every other one alive."""
         ...
 
-    def shield(self) -> AbstractContextManager[object]:
-        """Make a block in which awaits complete although the surrounding task is being cancelled."""
+    def process(self) -> int:
+        """Tell this process from one that was forked from it."""
+        ...
+
+    def mutex(self) -> AbstractContextManager[object]:
+        """Make what keeps other threads out of a few lines that do not await. Reusable."""
+        ...
+
+    async def finish(self, flow: Coroutine[object, None, T]) -> T:
+        """Run a short flow to its end even if the caller is cancelled meanwhile, and only then give way."""
+        ...
+
+    async def race(
+        self, flows: Sequence[Coroutine[object, None, T]], enough: Callable[[list[Outcome[T] | None]], bool]
+    ) -> list[Outcome[T] | None]:
+        """Run several flows at once until ``enough`` of their outcomes are known.
+
+        Args:
+            flows: They run to their ends in any case, those that the caller did not wait for too.
+            enough: Asked after each end; an outcome not known yet is ``None``.
+
+        Returns:
+            The outcomes known then, in the order of ``flows``.
+        """
+        ...
+
+    def spawn(self, loop: Callable[[], Coroutine[object, None, None]], name: str) -> Callable[[], bool]:
+        """Run a loop-flow beside the caller.
+
+        Returns:
+            A function that says whether it still runs; false in a forked child.
+        """
+        ...
+
+    def signal(self) -> Signal:
+        """Make a signal."""
+        ...
+
+    async def wait(self, signal: Signal, seconds: float) -> bool:
+        """Wait for a signal, for so long at the most; say whether it came."""
+        ...
+
+    def guard(self) -> Guard:
+        """Make a guard."""
+        ...
+
+    def tap(self) -> Tap | None:
+        """Open a connection for messages; ``None`` where there can be none."""
+        ...
+
+    async def invoke(self, callback: Callable[[], object]) -> None:
+        """Call a user's function; await what it returns where that can be awaited."""
         ...
 
     async def close(self) -> None:

@@ -1,7 +1,12 @@
-"""The async port, on anyio."""
+"""The async port, on anyio; what outlives its caller is an asyncio task, as the client libraries are."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import inspect
+import math
+import os
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,17 +14,56 @@ import anyio
 import anyio.to_thread
 
 from coord._engine.courier import UNKNOWN, Courier
-from coord._engine.wires import AsyncClient, SuspendingWire, require_flavour
+from coord._engine.port import Outcome
+from coord._engine.wires import AsyncClient, SuspendingTap, SuspendingWire, require_flavour
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
 
+    from coord._engine.port import Guard, Signal, Tap
     from coord._engine.script import Call
     from coord._engine.urls import Opened
 
 __all__ = ["TaskPort"]
 
 T = TypeVar("T")
+
+
+class _TaskSignal:
+    """An event of one loop that any thread may set."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.event = asyncio.Event()
+
+    def set(self) -> None:
+        """See ``Signal``."""
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is self._loop:
+            self.event.set()
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
+                self._loop.call_soon_threadsafe(self.event.set)
+
+    def is_set(self) -> bool:
+        """See ``Signal``."""
+        return self.event.is_set()
+
+
+class _TaskGuard(anyio.CancelScope):
+    """Cuts a body short by cancelling it."""
+
+    def last(self, seconds: float) -> None:
+        """See ``Guard``."""
+        self.deadline = anyio.current_time() + seconds
+
+    def cut(self) -> None:
+        """See ``Guard``."""
+        self.cancel(reason="a lock was lost")
 
 
 class TaskPort:
@@ -38,6 +82,7 @@ class TaskPort:
         self._owned = owned
         self._call_timeout = call_timeout
         self._closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:
         """See ``Port``."""
@@ -64,17 +109,105 @@ class TaskPort:
         """See ``Port``."""
         return anyio.get_current_task().id
 
-    def shield(self) -> AbstractContextManager[object]:
+    def process(self) -> int:
         """See ``Port``."""
-        return anyio.CancelScope(shield=True)
+        return os.getpid()
+
+    def mutex(self) -> AbstractContextManager[object]:
+        """See ``Port``. Between awaits a task has its loop to itself."""
+        return contextlib.nullcontext()
+
+    async def finish(self, flow: Coroutine[object, None, T]) -> T:
+        """See ``Port``. However often the caller is cancelled, by asyncio or by anyio."""
+        task = asyncio.ensure_future(flow)
+        cancelled: asyncio.CancelledError | None = None
+        while not task.done():
+            try:
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            if not task.cancelled():
+                task.exception()  # looked at, so that asyncio does not report it
+            raise cancelled
+        return task.result()
+
+    async def race(
+        self, flows: Sequence[Coroutine[object, None, T]], enough: Callable[[list[Outcome[T] | None]], bool]
+    ) -> list[Outcome[T] | None]:
+        """See ``Port``. A task for each flow."""
+        outcomes: list[Outcome[T] | None] = [None] * len(flows)
+        decided = asyncio.Event()
+
+        async def run(number: int, flow: Coroutine[object, None, T]) -> None:
+            try:
+                outcomes[number] = Outcome(await flow)
+            except Exception as error:  # noqa: BLE001  # it is the caller's to judge
+                outcomes[number] = Outcome(error=error)
+            if None not in outcomes or enough(outcomes):
+                decided.set()
+
+        for number, flow in enumerate(flows):
+            self._start(run(number, flow), "coord race")
+        if flows:
+            await decided.wait()
+        return list(outcomes)
+
+    def spawn(self, loop: Callable[[], Coroutine[object, None, None]], name: str) -> Callable[[], bool]:
+        """See ``Port``."""
+        task = self._start(loop(), name)
+        process = os.getpid()
+        return lambda: os.getpid() == process and not task.done() and not task.get_loop().is_closed()
+
+    def _start(self, flow: Coroutine[object, None, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(_as_coroutine(flow), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def signal(self) -> Signal:
+        """See ``Port``."""
+        return _TaskSignal()
+
+    async def wait(self, signal: Signal, seconds: float) -> bool:
+        """See ``Port``."""
+        assert isinstance(signal, _TaskSignal)  # noqa: S101  # made by this port
+        if math.isinf(seconds):
+            await signal.event.wait()
+        else:
+            with anyio.move_on_after(seconds):
+                await signal.event.wait()
+        return signal.is_set()
+
+    def guard(self) -> Guard:
+        """See ``Port``."""
+        return _TaskGuard()
+
+    def tap(self) -> Tap | None:
+        """See ``Port``."""
+        return None if self._wire.is_cluster else SuspendingTap(self._wire)
+
+    async def invoke(self, callback: Callable[[], object]) -> None:
+        """See ``Port``."""
+        answer = callback()
+        if inspect.isawaitable(answer):
+            await answer
 
     async def close(self) -> None:
-        """See ``Port``."""
+        """See ``Port``. Waits for what is under way, each part of which has its own deadline."""
         if self._closed:
             return
+        here = asyncio.get_running_loop()
+        if pending := [task for task in self._tasks if task.get_loop() is here]:
+            await asyncio.wait(pending)
         self._closed = True
         if self._owned is None:
             return
         await self._wire.close(self._owned.helpers)
         if self._owned.server is not None:
             await anyio.to_thread.run_sync(self._owned.server.close)
+
+
+async def _as_coroutine(flow: Coroutine[object, None, T]) -> T:
+    return await flow

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
+import math
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
 from coord._engine.courier import Courier
-from coord._engine.wires import BlockingWire, Client, require_flavour
+from coord._engine.port import Outcome, Tap, step
+from coord._engine.wires import BlockingTap, BlockingWire, Client, require_flavour
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
 
+    from coord._engine.port import Guard, Signal
     from coord._engine.script import Call
     from coord._engine.urls import Opened
 
 __all__ = ["ThreadPort"]
 
 T = TypeVar("T")
+
+
+class _NoGuard(contextlib.nullcontext[None]):
+    """A thread's body cannot be cut short cleanly, and so it is not."""
+
+    def last(self, seconds: float) -> None:
+        """See ``Guard``."""
+
+    def cut(self) -> None:
+        """See ``Guard``."""
 
 
 class ThreadPort:
@@ -56,9 +72,70 @@ class ThreadPort:
         """See ``Port``."""
         return threading.get_ident()
 
-    def shield(self) -> AbstractContextManager[object]:
+    def process(self) -> int:
+        """See ``Port``."""
+        return os.getpid()
+
+    def mutex(self) -> AbstractContextManager[object]:
+        """See ``Port``."""
+        return threading.Lock()
+
+    async def finish(self, flow: Coroutine[object, None, T]) -> T:
         """See ``Port``. Nothing cancels a thread."""
-        return contextlib.nullcontext()
+        return await flow
+
+    async def race(
+        self, flows: Sequence[Coroutine[object, None, T]], enough: Callable[[list[Outcome[T] | None]], bool]
+    ) -> list[Outcome[T] | None]:
+        """See ``Port``. A thread for each flow."""
+        outcomes: list[Outcome[T] | None] = [None] * len(flows)
+        changed = threading.Condition()
+
+        def run(number: int, flow: Coroutine[object, None, T]) -> None:
+            try:
+                outcome = Outcome(step(flow))
+            except Exception as error:  # noqa: BLE001  # it is the caller's to judge
+                outcome = Outcome[T](error=error)
+            with changed:
+                outcomes[number] = outcome
+                changed.notify_all()
+
+        for number, flow in enumerate(flows):
+            threading.Thread(target=run, args=(number, flow), daemon=True).start()
+        with changed:
+            changed.wait_for(lambda: None not in outcomes or enough(outcomes))
+            return list(outcomes)
+
+    def spawn(self, loop: Callable[[], Coroutine[object, None, None]], name: str) -> Callable[[], bool]:
+        """See ``Port``. A daemon thread."""
+        thread = threading.Thread(target=lambda: step(loop()), name=name, daemon=True)
+        thread.start()
+        return thread.is_alive
+
+    def signal(self) -> Signal:
+        """See ``Port``."""
+        return threading.Event()
+
+    async def wait(self, signal: Signal, seconds: float) -> bool:
+        """See ``Port``."""
+        assert isinstance(signal, threading.Event)  # noqa: S101  # made by this port
+        limit = None if math.isinf(seconds) else min(max(0.0, seconds), threading.TIMEOUT_MAX)
+        return signal.wait(limit)
+
+    def guard(self) -> Guard:
+        """See ``Port``."""
+        return _NoGuard()
+
+    def tap(self) -> Tap | None:
+        """See ``Port``."""
+        return None if self._wire.is_cluster else BlockingTap(self._wire)
+
+    async def invoke(self, callback: Callable[[], object]) -> None:
+        """See ``Port``."""
+        answer = callback()
+        if inspect.iscoroutine(answer):
+            answer.close()
+            raise TypeError(f"{callback!r} is a coroutine function; a sync Coord calls plain functions")
 
     async def close(self) -> None:
         """See ``Port``."""

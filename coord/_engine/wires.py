@@ -25,7 +25,17 @@ if TYPE_CHECKING:
 
     from coord._engine.script import Reply, Word
 
-__all__ = ["AsyncClient", "BlockingWire", "Client", "Faults", "Node", "SuspendingWire", "require_flavour"]
+__all__ = [
+    "AsyncClient",
+    "BlockingTap",
+    "BlockingWire",
+    "Client",
+    "Faults",
+    "Node",
+    "SuspendingTap",
+    "SuspendingWire",
+    "require_flavour",
+]
 
 
 LEAST_PATIENCE = 0.001
@@ -156,7 +166,7 @@ class BlockingWire:
 
     def __init__(self, client: Client) -> None:
         self._client: Any = client
-        self._is_cluster = hasattr(client, "get_node_from_key")
+        self.is_cluster = hasattr(client, "get_node_from_key")
         self.faults = Faults.of(client)
 
     async def take(self, key: str | None, node: Node | None) -> tuple[Any, Any]:
@@ -166,7 +176,7 @@ class BlockingWire:
 
     def _pool(self, key: str | None, node: Node | None) -> Any:
         client = self._client
-        if not self._is_cluster:
+        if not self.is_cluster:
             return client.connection_pool
         if node is not None:
             target = client.get_node(*node)
@@ -203,7 +213,7 @@ class BlockingWire:
 
     async def refresh(self) -> None:
         """See ``Wire``."""
-        if self._is_cluster:
+        if self.is_cluster:
             self._client.nodes_manager.initialize()
 
     async def close(self, helpers: tuple[Any, ...]) -> None:
@@ -217,12 +227,12 @@ class SuspendingWire:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client: Any = client
-        self._is_cluster = hasattr(client, "get_node_from_key")
+        self.is_cluster = hasattr(client, "get_node_from_key")
         self.faults = Faults.of(client)
 
     async def take(self, key: str | None, node: Node | None) -> tuple[Any, Any]:
         """See ``Wire``."""
-        if not self._is_cluster:
+        if not self.is_cluster:
             pool = self._client.connection_pool
             return pool, await pool.get_connection(*_pool_args(pool))
         await self._client.initialize()
@@ -278,10 +288,63 @@ class SuspendingWire:
 
     async def refresh(self) -> None:
         """See ``Wire``."""
-        if self._is_cluster:
+        if self.is_cluster:
             await self._client.nodes_manager.initialize()
 
     async def close(self, helpers: tuple[Any, ...]) -> None:
         """See ``Wire``."""
         for client in (self._client, *helpers):
             await client.aclose()
+
+
+def _news(message: Any) -> tuple[str, str] | None:
+    if message is None:
+        return None
+    channel = message["channel"]
+    return message["type"], channel.decode() if isinstance(channel, bytes) else str(channel)
+
+
+class BlockingTap:
+    """Messages of a sync client. One thread reads while others subscribe."""
+
+    def __init__(self, wire: BlockingWire) -> None:
+        self._pubsub: Any = wire._client.pubsub()
+
+    async def subscribe(self, channel: str) -> None:
+        """See ``Tap``."""
+        self._pubsub.subscribe(channel)
+
+    async def unsubscribe(self, channel: str) -> None:
+        """See ``Tap``."""
+        self._pubsub.unsubscribe(channel)
+
+    async def read(self, seconds: float) -> tuple[str, str] | None:
+        """See ``Tap``."""
+        return _news(self._pubsub.get_message(timeout=seconds))
+
+    async def close(self) -> None:
+        """See ``Tap``."""
+        self._pubsub.close()
+
+
+class SuspendingTap:
+    """Messages of an async client."""
+
+    def __init__(self, wire: SuspendingWire) -> None:
+        self._pubsub: Any = wire._client.pubsub()
+
+    async def subscribe(self, channel: str) -> None:
+        """See ``Tap``."""
+        await self._pubsub.subscribe(channel)
+
+    async def unsubscribe(self, channel: str) -> None:
+        """See ``Tap``."""
+        await self._pubsub.unsubscribe(channel)
+
+    async def read(self, seconds: float) -> tuple[str, str] | None:
+        """See ``Tap``."""
+        return _news(await self._pubsub.get_message(timeout=seconds))
+
+    async def close(self) -> None:
+        """See ``Tap``."""
+        await self._pubsub.aclose()
