@@ -1,11 +1,11 @@
 """Distributed coordination primitives on Redis and Valkey, sync and async over the same Lua scripts."""
 
 from coord.activity import Activity, AsyncActivity, AsyncCohort, Cohort
-from coord.errors import CoordError, LockError, LockLost, LockTimeout, WrongKeyType
+from coord.errors import CoordError, LockError, LockLost, LockTimeout, SelfDeadlock, WrongKeyType
 from coord.hub import AsyncCoord, Coord
 from coord.leaderboard import AsyncLeaderboard, Entry, Leaderboard, Submission
 from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, Decision, SlidingWindow, TokenBucket
-from coord.locks import AsyncHold, AsyncLease, AsyncLock, Hold, Lease, Lock
+from coord.locks import AsyncHold, AsyncLease, AsyncLock, AsyncLoss, Hold, Lease, Lock, LockStatus, Loss
 from coord.uniques import AsyncUniqueCounter, Estimate, UniqueCounter
 
 __version__ = "0.1.0"
@@ -19,6 +19,7 @@ __all__ = (
     "AsyncLeaderboard",
     "AsyncLease",
     "AsyncLock",
+    "AsyncLoss",
     "AsyncSlidingWindow",
     "AsyncTokenBucket",
     "AsyncUniqueCounter",
@@ -34,7 +35,10 @@ __all__ = (
     "Lock",
     "LockError",
     "LockLost",
+    "LockStatus",
     "LockTimeout",
+    "Loss",
+    "SelfDeadlock",
     "SlidingWindow",
     "Submission",
     "TokenBucket",

@@ -10,12 +10,13 @@ Redis' own exceptions (``redis.ConnectionError``, ``redis.TimeoutError``, ...) p
     ├── WrongKeyType          a key of ours holds something else
     └── LockError
         ├── LockTimeout       (also a TimeoutError) it stayed held for as long as you would wait
-        └── LockLost          you held it, and no longer do
+        ├── LockLost          you held it, and no longer do
+        └── SelfDeadlock      you hold it yourself, and would wait for ever
 """
 
 from __future__ import annotations
 
-__all__ = ["CoordError", "LockError", "LockLost", "LockTimeout", "WrongKeyType"]
+__all__ = ["CoordError", "LockError", "LockLost", "LockTimeout", "SelfDeadlock", "WrongKeyType"]
 
 
 class CoordError(Exception):
@@ -70,7 +71,16 @@ class LockLost(LockError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
+            name, f"lock {name!r} was lost: its lease ran out, or somebody removed it, before it was released"
+        )
+
+
+class SelfDeadlock(LockError):
+    """The task or thread that waits for the lock holds it itself, and would wait for ever."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
             name,
-            f"lock {name!r} was lost: its lease ran out or was removed before it was released; "
-            "make ttl= longer than the work, or renew() while working",
+            f"lock {name!r} is held by this very task or thread, which would wait for itself for ever; "
+            "make the lock with reentrant=True, give it a timeout, or do not nest its blocks",
         )

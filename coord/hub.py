@@ -19,7 +19,7 @@ from coord._engine.urls import CALL_TIMEOUT, open_async, open_sync
 from coord.activity import Activity, AsyncActivity
 from coord.leaderboard import AsyncLeaderboard, Leaderboard
 from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, SlidingWindow, TokenBucket
-from coord.locks import AsyncLock, Lock
+from coord.locks import AsyncLock, Lock, LockRoom
 from coord.periods import Calendar
 from coord.uniques import AsyncUniqueCounter, UniqueCounter
 
@@ -66,6 +66,7 @@ class AsyncCoord:
         self._keys = Keys(prefix)
         self._port = TaskPort(client, call_timeout=limit, owned=owned)
         self._clock = ServerClock(self._port)
+        self._locks = LockRoom(self._port, self._keys)
         self._where = type(client).__name__ if owned is None else owned.shown
 
     @classmethod
@@ -99,6 +100,7 @@ class AsyncCoord:
 
     async def close(self) -> None:
         """Close what this object opened; a client given to it stays open. Closing twice is harmless."""
+        self._locks.close()
         await self._port.close()
 
     async def __aenter__(self) -> Self:
@@ -109,14 +111,31 @@ class AsyncCoord:
     ) -> None:
         await self.close()
 
-    def lock(self, name: str, *, ttl: Seconds = 10) -> AsyncLock:
+    def lock(
+        self,
+        name: str,
+        *,
+        ttl: Seconds = 10,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        reentrant: bool = False,
+        wait: Literal["signal", "poll"] = "signal",
+    ) -> AsyncLock:
         """Make a lock.
 
         Args:
             name: What is locked; the same name is the same lock in every process.
             ttl: The lease: how long the lock survives a holder who disappears. At least 10 ms.
+            renew: Whether a ``with`` block renews its lease for as long as it runs.
+            max_hold: How long a ``with`` block may hold it at the most; then the lease is lost.
+            reentrant: Whether a task or thread may enter ``with`` blocks of this name inside one another;
+                they hold one lease, which the outermost releases.
+            wait: ``"signal"`` to be woken by the release over a connection for messages, one for each
+                ``Coord``; ``"poll"`` for servers that forbid those. On a cluster it is always polling.
         """
-        return AsyncLock(self._port, self._keys, name, ttl)
+        return AsyncLock(
+            self._locks, name, ttl=ttl, renew=renew, max_hold=max_hold, reentrant=reentrant, wait=wait
+        )
 
     def token_bucket(
         self, name: str, *, rate: float, period: Seconds = 1, burst: int | None = None
@@ -210,6 +229,7 @@ class Coord:
         self._keys = Keys(prefix)
         self._port = ThreadPort(client, call_timeout=limit, owned=owned)
         self._clock = ServerClock(self._port)
+        self._locks = LockRoom(self._port, self._keys)
         self._where = type(client).__name__ if owned is None else owned.shown
 
     @classmethod
@@ -225,6 +245,7 @@ class Coord:
         return f"<{type(self).__name__} on {self._where}, prefix {self._keys.prefix!r}>"
 
     def close(self) -> None:
+        self._locks.close()
         step(self._port.close())
 
     def __enter__(self) -> Self:
@@ -235,8 +256,19 @@ class Coord:
     ) -> None:
         self.close()
 
-    def lock(self, name: str, *, ttl: Seconds = 10) -> Lock:
-        return Lock(self._port, self._keys, name, ttl)
+    def lock(
+        self,
+        name: str,
+        *,
+        ttl: Seconds = 10,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        reentrant: bool = False,
+        wait: Literal["signal", "poll"] = "signal",
+    ) -> Lock:
+        return Lock(
+            self._locks, name, ttl=ttl, renew=renew, max_hold=max_hold, reentrant=reentrant, wait=wait
+        )
 
     def token_bucket(
         self, name: str, *, rate: float, period: Seconds = 1, burst: int | None = None

@@ -37,8 +37,8 @@ class _Awaitable:
 
     def __getattr__(self, name: str) -> Any:
         member = getattr(self._inner, name)
-        if not callable(member):
-            return member
+        if not callable(member) or name.startswith("_"):
+            return awaitable(member)
         if inspect.iscoroutinefunction(getattr(self._twin, name)):
             return _coroutine(member)
         return lambda *args, **kwargs: awaitable(member(*args, **kwargs))

@@ -10,6 +10,7 @@ import anyio.to_thread
 import pytest
 
 from coord import Coord, LockLost, LockTimeout, WrongKeyType
+from coord._engine.port import step
 from tests.conftest import keys_of, server_time
 
 pytestmark = pytest.mark.anyio
@@ -257,36 +258,35 @@ async def test_the_token_is_in_no_repr_and_no_key(coord: Any, client: Any, prefi
     assert lease.token not in f"{lock!r} {lease!r} {keys_of(client, prefix)}"
 
 
-async def test_a_repeated_script_of_one_token_gets_the_same_answer(
-    coord: Any, client: Any, prefix: str
-) -> None:
+async def test_a_repeated_script_of_one_token_gets_the_same_answer(coord: Any) -> None:
     """What a client that lost a reply does: send the same thing again."""
-    flow = getattr(coord.lock("x"), "_flow", coord.lock("x"))
-    port = flow._port
-    from coord._engine.port import step
-    from coord.locks import _ACQUIRE, _RELEASE
+    lock = coord.lock("x")
+    room = getattr(lock, "_flow", lock)._room
 
-    async def run(call: Any) -> Any:
-        return step(port.run(call)) if type(port).__name__ == "ThreadPort" else await port.run(call)
+    async def run(flow: Any) -> Any:
+        return step(flow) if type(room.port).__name__ == "ThreadPort" else await flow
 
-    keys = (flow._key, flow._fence_key, flow._ended_key("t1"))
-    acquire = _ACQUIRE(keys, "t1", 5000, 60_000)
-    release = _RELEASE((keys[0], keys[2]), "t1", 60_000, 0)
-    first = await run(acquire)
+    async def acquire(token: str) -> int | None:
+        grant: Any = await run(room.acquire("x", token, 5.0))
+        fence: int | None = grant.fence
+        return fence
 
+    async def release(token: str, *, end_anyway: bool = False) -> bool:
+        held: bool = await run(room.release("x", token, channel="", end_anyway=end_anyway))
+        return held
+
+    first = await acquire("t1")
     assert first is not None
-    assert await run(acquire) == first
-    assert [await run(release), await run(release)] == [True, True]
-    assert await run(acquire) is None, "a token that was released cannot come back"
+    assert await acquire("t1") == first
+    assert [await release("t1"), await release("t1")] == [True, True]
+    assert await acquire("t1") is None, "a token that was released cannot come back"
     async with coord.lock("x"):
-        assert await run(release) is True, "nor does another holder change what became of it"
+        assert await release("t1"), "nor does another holder change what became of it"
 
-    never = flow._ended_key("t2")
-    assert await run(_RELEASE((keys[0], never), "t2", 60_000, 0)) is False
-    assert await run(_RELEASE((keys[0], never), "t2", 60_000, 1)) is False
-    assert await run(_ACQUIRE((*keys[:2], never), "t2", 5000, 60_000)) is None, (
-        "it was given up before it came"
-    )
+    assert not await release("t2")
+    assert not await release("t2", end_anyway=True)
+    assert not await release("t2")
+    assert await acquire("t2") is None, "it was given up before it came"
 
 
 async def test_contenders_in_threads_and_tasks_never_overlap(

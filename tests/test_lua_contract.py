@@ -24,8 +24,8 @@ PERMANENT = {"board_submit"}
 def declared() -> dict[str, list[Script[Any]]]:
     """Every Script that a module of the package declares, by name."""
     found: dict[str, list[Script[Any]]] = {}
-    for module in pkgutil.iter_modules(coord.__path__, "coord."):
-        if module.ispkg or module.name.endswith("__main__"):
+    for module in pkgutil.walk_packages(coord.__path__, "coord."):
+        if "demo" in module.name or "_engine" in module.name or module.name.endswith("__main__"):
             continue
         for value in vars(importlib.import_module(module.name)).values():
             if isinstance(value, Script):

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from coord._engine.keys import Keys
 from coord._engine.port import step
-from coord.locks import Lock
+from coord.leaderboard import Leaderboard
 
 
 async def answer(value: int) -> int:
@@ -37,7 +37,8 @@ def test_a_stop_iteration_of_a_flow_is_an_error_and_no_answer() -> None:
         step(flow())
 
 
-def test_something_that_suspends_is_an_error_and_is_cleaned_up() -> None:
+@pytest.mark.parametrize("cleanup_suspends", [False, True])
+def test_something_that_suspends_is_an_error_and_is_cleaned_up(cleanup_suspends: bool) -> None:
     cleaned_up = []
 
     async def flow() -> None:
@@ -45,6 +46,8 @@ def test_something_that_suspends_is_an_error_and_is_cleaned_up() -> None:
             await asyncio.sleep(0)
         finally:
             cleaned_up.append(True)
+            if cleanup_suspends:
+                await asyncio.sleep(0)
 
     with pytest.raises(RuntimeError, match="suspended where it had to block"):
         step(flow())
@@ -57,20 +60,7 @@ class SuspendingPort:
     async def run(self, call: Any, *, timeout: float | None = None) -> Any:
         await asyncio.sleep(0)
 
-    async def sleep(self, seconds: float) -> None: ...
-
-    def now(self) -> float:
-        return 0.0
-
-    def whoami(self) -> int:
-        return 0
-
-    async def finish(self, flow: Any) -> Any:
-        return await flow
-
-    async def close(self) -> None: ...
-
 
 def test_a_sync_object_on_a_suspending_port_says_so() -> None:
     with pytest.raises(RuntimeError, match="given an async port"):
-        Lock(SuspendingPort(), Keys("p"), "x", 10).try_acquire()
+        Leaderboard(cast("Any", SuspendingPort()), Keys("p"), "x").len()

@@ -54,7 +54,7 @@ class Guard(Protocol):
     def __enter__(self) -> object: ...
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> bool | None:
         """Leave; true if ``error`` is the guard's own doing and no more than that."""
         ...
@@ -127,6 +127,14 @@ class Port(Protocol):
 
     def process(self) -> int:
         """Tell this process from one that was forked from it."""
+        ...
+
+    def label(self) -> str:
+        """Say to people which process this is."""
+        ...
+
+    def one_slot(self) -> bool:
+        """Say whether one call may touch any keys together, as on a single server."""
         ...
 
     def mutex(self) -> AbstractContextManager[object]:

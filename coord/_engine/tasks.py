@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import math
 import os
+import platform
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,11 +16,12 @@ import anyio.to_thread
 
 from coord._engine.courier import UNKNOWN, Courier
 from coord._engine.port import Outcome
-from coord._engine.wires import AsyncClient, SuspendingTap, SuspendingWire, require_flavour
+from coord._engine.wires import AsyncClient, SuspendingTap, SuspendingWire, heed_cancellation, require_flavour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
+    from types import TracebackType
 
     from coord._engine.port import Guard, Signal, Tap
     from coord._engine.script import Call
@@ -54,16 +56,28 @@ class _TaskSignal:
         return self.event.is_set()
 
 
-class _TaskGuard(anyio.CancelScope):
+class _TaskGuard:
     """Cuts a body short by cancelling it."""
+
+    def __init__(self) -> None:
+        self._scope = anyio.CancelScope()
+
+    def __enter__(self) -> object:
+        return self._scope.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None:
+        """See ``Guard``."""
+        return self._scope.__exit__(kind, error, trace)
 
     def last(self, seconds: float) -> None:
         """See ``Guard``."""
-        self.deadline = anyio.current_time() + seconds
+        self._scope.deadline = anyio.current_time() + seconds
 
     def cut(self) -> None:
         """See ``Guard``."""
-        self.cancel(reason="a lock was lost")
+        self._scope.cancel()
 
 
 class TaskPort:
@@ -83,15 +97,15 @@ class TaskPort:
         self._call_timeout = call_timeout
         self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loops: set[asyncio.Task[None]] = set()
 
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:
         """See ``Port``."""
         if self._closed:
             raise RuntimeError("this AsyncCoord is closed")
         seconds = self._call_timeout if timeout is None else timeout
-        with anyio.move_on_after(seconds) as scope:
+        with heed_cancellation(), anyio.move_on_after(seconds):
             return await self._courier.deliver(call, seconds)
-        assert scope.cancelled_caught  # noqa: S101  # the only way past the return
         error = self._wire.faults.timed_out(f"no answer within {seconds:g} s")
         if not call.repeatable:
             error.add_note(UNKNOWN)
@@ -112,6 +126,14 @@ class TaskPort:
     def process(self) -> int:
         """See ``Port``."""
         return os.getpid()
+
+    def label(self) -> str:
+        """See ``Port``."""
+        return f"{platform.node()}:{os.getpid()}"
+
+    def one_slot(self) -> bool:
+        """See ``Port``."""
+        return not self._wire.is_cluster
 
     def mutex(self) -> AbstractContextManager[object]:
         """See ``Port``. Between awaits a task has its loop to itself."""
@@ -149,21 +171,23 @@ class TaskPort:
                 decided.set()
 
         for number, flow in enumerate(flows):
-            self._start(run(number, flow), "coord race")
+            self._start(run(number, flow), "coord race", self._tasks)
         if flows:
             await decided.wait()
         return list(outcomes)
 
     def spawn(self, loop: Callable[[], Coroutine[object, None, None]], name: str) -> Callable[[], bool]:
         """See ``Port``."""
-        task = self._start(loop(), name)
+        task = self._start(loop(), name, self._loops)
         process = os.getpid()
         return lambda: os.getpid() == process and not task.done() and not task.get_loop().is_closed()
 
-    def _start(self, flow: Coroutine[object, None, None], name: str) -> asyncio.Task[None]:
+    def _start(
+        self, flow: Coroutine[object, None, None], name: str, kept_in: set[asyncio.Task[None]]
+    ) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(_as_coroutine(flow), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        kept_in.add(task)  # asyncio itself holds on to no task
+        task.add_done_callback(kept_in.discard)
         return task
 
     def signal(self) -> Signal:
@@ -195,11 +219,14 @@ class TaskPort:
             await answer
 
     async def close(self) -> None:
-        """See ``Port``. Waits for what is under way, each part of which has its own deadline."""
+        """See ``Port``. Loops are cancelled; what else is under way has a deadline, and is waited for."""
         if self._closed:
             return
         here = asyncio.get_running_loop()
-        if pending := [task for task in self._tasks if task.get_loop() is here]:
+        for task in self._loops:
+            if task.get_loop() is here:
+                task.cancel()
+        if pending := [task for task in self._tasks | self._loops if task.get_loop() is here]:
             await asyncio.wait(pending)
         self._closed = True
         if self._owned is None:

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import math
 import os
+import platform
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["ThreadPort"]
 
 T = TypeVar("T")
+
+LOOP_END = 5.0
 
 
 class _NoGuard(contextlib.nullcontext[None]):
@@ -53,6 +56,7 @@ class ThreadPort:
         self._owned = owned
         self._call_timeout = call_timeout
         self._closed = False
+        self._loops: list[threading.Thread] = []
 
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:
         """See ``Port``."""
@@ -75,6 +79,14 @@ class ThreadPort:
     def process(self) -> int:
         """See ``Port``."""
         return os.getpid()
+
+    def label(self) -> str:
+        """See ``Port``."""
+        return f"{platform.node()}:{os.getpid()}"
+
+    def one_slot(self) -> bool:
+        """See ``Port``."""
+        return not self._wire.is_cluster
 
     def mutex(self) -> AbstractContextManager[object]:
         """See ``Port``."""
@@ -109,6 +121,7 @@ class ThreadPort:
     def spawn(self, loop: Callable[[], Coroutine[object, None, None]], name: str) -> Callable[[], bool]:
         """See ``Port``. A daemon thread."""
         thread = threading.Thread(target=lambda: step(loop()), name=name, daemon=True)
+        self._loops = [*filter(threading.Thread.is_alive, self._loops), thread]
         thread.start()
         return thread.is_alive
 
@@ -138,9 +151,12 @@ class ThreadPort:
             raise TypeError(f"{callback!r} is a coroutine function; a sync Coord calls plain functions")
 
     async def close(self) -> None:
-        """See ``Port``."""
+        """See ``Port``. Loops have been told to end, and are waited for."""
         if self._closed:
             return
+        for thread in self._loops:
+            if thread is not threading.current_thread():
+                thread.join(LOOP_END)
         self._closed = True
         if self._owned is None:
             return

@@ -11,6 +11,7 @@ The client libraries are only partly typed. This file is where that ends: everyt
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ __all__ = [
     "Node",
     "SuspendingTap",
     "SuspendingWire",
+    "heed_cancellation",
     "require_flavour",
 ]
 
@@ -159,6 +161,20 @@ def _patience(connection: Any, seconds: float) -> Iterator[dict[str, float]]:
     finally:
         with contextlib.suppress(OSError):
             socket.settimeout(usual)
+
+
+@contextlib.contextmanager
+def heed_cancellation() -> Iterator[None]:
+    """Raise a cancellation that was asked for within the block, and that the block has swallowed.
+
+    ``asyncio.wait_for`` of Python 3.11, with which the client libraries send, returns its result when it
+    is cancelled at the very moment that it has one (python/cpython#86296).
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    yield
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
 
 
 class BlockingWire:
@@ -335,7 +351,8 @@ class SuspendingTap:
 
     async def subscribe(self, channel: str) -> None:
         """See ``Tap``."""
-        await self._pubsub.subscribe(channel)
+        with heed_cancellation():
+            await self._pubsub.subscribe(channel)
 
     async def unsubscribe(self, channel: str) -> None:
         """See ``Tap``."""

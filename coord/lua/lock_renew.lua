@@ -1,13 +1,13 @@
--- Start a lease anew, if its token still holds the lock. Never creates a lock.
+-- Start leases anew, each if its token still holds its lock. Never creates a lock.
 --
--- KEYS[1] lock   hash {token, fence}
--- ARGV[1] token  the holder
--- ARGV[2] ttl    the new lease from now on, milliseconds
--- Returns 1 when renewed, 0 when the lock is held by another or by nobody.
-local lock = KEYS[1]
-local token, ttl = ARGV[1], ARGV[2]
+-- KEYS[1..n]    locks   hashes {token, ...}
+-- ARGV[1..2n]   leases  for each lock its token, and the new lease from now on in milliseconds
+-- Returns n numbers: 1 when renewed, 0 when the lock is held by another or by nobody.
+local locks, leases = KEYS, ARGV
 
-if redis.call('HGET', lock, 'token') ~= token then
-  return 0
+local renewed = {}
+for i, lock in ipairs(locks) do
+  local token, ttl = leases[2 * i - 1], leases[2 * i]
+  renewed[i] = redis.call('HGET', lock, 'token') == token and redis.call('PEXPIRE', lock, ttl) or 0
 end
-return redis.call('PEXPIRE', lock, ttl)
+return renewed

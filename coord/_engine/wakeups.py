@@ -1,0 +1,221 @@
+"""Wakes those who wait for something to come free, over one connection a Coord.
+
+Theory
+------
+A waiter that polls is late or expensive. Here the release script publishes to the object's channel, and
+one connection listens for all waiters of a Coord, however many there are and whatever they wait for.
+
+Rules
+-----
+1. Messages are hints; only another attempt decides. A message wakes the first local waiter of its channel
+   and no other, so that a release does not stampede.
+2. A message that came before a waiter was listening is lost to it. So whoever begins to wait is woken
+   once its subscription is confirmed, or at once if it already was; and all are woken when the
+   connection broke and messages may have been lost.
+3. The first waiter of a channel stands guard for the others of this Coord: it alone looks again when the
+   holder's lease ends, and once a second in case a message was dropped. When it goes, the next is told.
+4. A waiter that leaves with an unused wake-up passes it on.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coord._engine.port import Port, Signal, Tap
+
+__all__ = ["FALLBACK", "Waiter", "Wakeups"]
+
+FALLBACK = 1.0
+READ = 0.5
+IDLE = 5.0
+RECONNECT = 0.2
+HERD = 0.02
+
+_log = logging.getLogger("coord")
+
+
+class Waiter:
+    """One who waits on a channel.
+
+    Attributes:
+        channel: What it waits on.
+        signal: Set when it is to look again.
+        promoted: Set with the signal when it has only become the first of its channel.
+    """
+
+    __slots__ = ("channel", "promoted", "signal")
+
+    def __init__(self, channel: str, signal: Signal) -> None:
+        self.channel = channel
+        self.signal = signal
+        self.promoted = False
+
+
+class Wakeups:
+    """The listener of one Coord. Nothing is connected until somebody waits.
+
+    Args:
+        port: Where the messages come from.
+    """
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._set_up()
+
+    def _set_up(self) -> None:
+        self._process = self._port.process()
+        self._mutex = self._port.mutex()
+        self._queues: dict[str, list[Waiter]] = {}
+        self._confirmed: set[str] = set()
+        self._tap: Tap | None = None
+        self._listens: Callable[[], bool] = bool
+        self._closing = False
+
+    async def join(self, channel: str) -> Waiter | None:
+        """Begin to wait on ``channel``; ``None`` where nothing can be listened to."""
+        if self._process != self._port.process():
+            self._set_up()  # a forked child has neither its parent's thread nor its connection
+        waiter = Waiter(channel, self._port.signal())
+        with self._mutex:
+            if self._tap is None:
+                self._tap = self._port.tap()
+            tap = self._tap
+            if tap is None:
+                return None
+            known = channel in self._queues
+            self._queues.setdefault(channel, []).append(waiter)
+            if channel in self._confirmed:
+                waiter.signal.set()
+        try:
+            if not known:
+                await tap.subscribe(channel)
+        except Exception as error:  # noqa: BLE001  # then the fallback has to do
+            _log.warning("coord cannot listen for wake-ups: %s", error)
+        except BaseException:
+            self.leave(waiter, acquired=False)
+            raise
+        with self._mutex:
+            if not self._listens():
+                self._listens = self._port.spawn(self._listen, "coord wake-ups")
+        return waiter
+
+    async def wait(self, waiter: Waiter, patience: float, lease: float) -> None:
+        """Wait until it is worth while to look again.
+
+        Args:
+            waiter: Who waits.
+            patience: For how many seconds at the most.
+            lease: How many seconds the holder's lease still runs, as far as is known.
+        """
+        until = self._port.now() + patience
+        fallback = min(FALLBACK, max(0.0, lease)) + random.uniform(0, HERD)  # noqa: S311  # jitter
+        while True:
+            left = until - self._port.now()
+            first = self._queues[waiter.channel][0] is waiter
+            woken = await self._port.wait(waiter.signal, min(left, fallback) if first else left)
+            with self._mutex:
+                promoted, waiter.promoted = waiter.promoted, False
+                if woken:
+                    waiter.signal = self._port.signal()
+            if not (woken and promoted):
+                return
+            fallback = FALLBACK
+
+    def leave(self, waiter: Waiter, *, acquired: bool) -> None:
+        """Wait no longer. An unused wake-up, and the first place, go to the next."""
+        with self._mutex:
+            queue = self._queues[waiter.channel]
+            first = queue[0] is waiter
+            queue.remove(waiter)
+            if not queue:
+                return
+            if waiter.signal.is_set() and not waiter.promoted and not acquired:
+                self._wake(queue)
+            elif first and not queue[0].signal.is_set():
+                queue[0].promoted = True
+                queue[0].signal.set()
+
+    def _wake(self, queue: list[Waiter]) -> None:
+        """Wake the first who is not awake yet; being promoted is not being awake."""
+        for waiter in queue:
+            if waiter.promoted or not waiter.signal.is_set():
+                waiter.promoted = False
+                waiter.signal.set()
+                return
+
+    def _wake_all(self, channels: list[str]) -> None:
+        for channel in channels:
+            for waiter in self._queues.get(channel, ()):
+                waiter.promoted = False
+                waiter.signal.set()
+
+    async def _listen(self) -> None:
+        """Hand on what comes in, for as long as somebody waits."""
+        last_waited_for = self._port.now()
+        try:
+            while self._wanted(last_waited_for):
+                news = await self._next()
+                with self._mutex:
+                    if any(self._queues.values()):
+                        last_waited_for = self._port.now()
+                    if news is not None:
+                        self._hand_on(*news)
+        finally:
+            with self._mutex:
+                tap, self._tap = self._tap, None
+                self._listens = bool
+                self._confirmed.clear()
+                self._queues = {channel: queue for channel, queue in self._queues.items() if queue}
+            if tap is not None:
+                await tap.close()
+
+    def _wanted(self, last_waited_for: float) -> bool:
+        return not self._closing and self._port.now() - last_waited_for < IDLE
+
+    async def _next(self) -> tuple[str, str] | None:
+        tap = self._tap
+        if tap is None:
+            return None
+        try:
+            return await tap.read(READ)
+        except Exception as error:  # noqa: BLE001  # whatever it is, waiters must not be left alone with it
+            if not self._closing:
+                _log.info("coord lost its wake-up connection: %s", error)
+                await self._reconnect(tap)
+            return None
+
+    def _hand_on(self, kind: str, channel: str) -> None:
+        if kind == "subscribe":
+            self._confirmed.add(channel)
+            self._wake_all([channel])
+        elif kind == "message":
+            self._wake(self._queues.get(channel, []))
+
+    async def _reconnect(self, broken: Tap) -> None:
+        """Listen anew on another connection, and wake everyone: messages may have been lost."""
+        try:
+            await broken.close()
+        except Exception as error:  # noqa: BLE001  # it is broken
+            _log.debug("closing it failed too: %s", error)
+        await self._port.sleep(random.uniform(RECONNECT / 2, RECONNECT))  # noqa: S311  # jitter
+        with self._mutex:
+            self._confirmed.clear()
+            self._tap = tap = self._port.tap()
+            channels = list(self._queues)
+        try:
+            if tap is not None:
+                for channel in channels:
+                    await tap.subscribe(channel)
+        except Exception as error:  # noqa: BLE001  # the next read will fail, and lead back here
+            _log.info("coord cannot listen for wake-ups yet: %s", error)
+        with self._mutex:
+            self._wake_all(channels)
+
+    def close(self) -> None:
+        """Let the listener end, at its next look: within half a second."""
+        self._closing = True

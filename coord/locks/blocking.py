@@ -1,0 +1,160 @@
+"""The sync faces of the lock: the same flows, stepped."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
+
+from coord._engine.faces import twin_of
+from coord._engine.port import step
+from coord.locks.lease import AsyncLease, AsyncLoss
+from coord.locks.lock import AsyncHold, AsyncLock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from coord._engine.checks import Seconds
+    from coord.locks.room import LockRoom, LockStatus
+
+__all__ = ["Hold", "Lease", "Lock", "Loss"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@twin_of(AsyncLock)
+class Lock:
+    def __init__(
+        self,
+        room: LockRoom,
+        name: str,
+        *,
+        ttl: Seconds = 10,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        reentrant: bool = False,
+        wait: str = "signal",
+    ) -> None:
+        self._flow = AsyncLock(
+            room, name, ttl=ttl, renew=renew, max_hold=max_hold, reentrant=reentrant, wait=wait
+        )
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+    def try_acquire(self) -> Lease | None:
+        lease = step(self._flow.try_acquire())
+        return None if lease is None else Lease(lease)
+
+    def acquire(self, *, timeout: Seconds | None = None) -> Lease:
+        return Lease(step(self._flow.acquire(timeout=timeout)))
+
+    def hold(self, *, timeout: Seconds | None = None, on_lost: Callable[[], object] | None = None) -> Hold:
+        return Hold(self._flow.hold(timeout=timeout, on_lost=on_lost))
+
+    def adopt(self, exported: str) -> Lease:
+        return Lease(step(self._flow.adopt(exported)))
+
+    def status(self) -> LockStatus:
+        return step(self._flow.status())
+
+    def force_release(self, *, reason: str) -> bool:
+        return step(self._flow.force_release(reason=reason))
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        if inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"a sync lock cannot hold around {function!r}, a coroutine function; use AsyncCoord"
+            )
+
+        @functools.wraps(function)
+        def held(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self.hold():
+                return function(*args, **kwargs)
+
+        return held
+
+    def __enter__(self) -> Lease:
+        return Lease(step(self._flow.__aenter__()))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        step(self._flow.__aexit__(kind, error, trace))
+
+
+@twin_of(AsyncLease)
+class Lease:
+    def __init__(self, flow: AsyncLease) -> None:
+        self._flow = flow
+        self.name = flow.name
+        self.token = flow.token
+        self.fence = flow.fence
+
+    def __repr__(self) -> str:
+        return repr(self._flow).replace("AsyncLease", "Lease", 1)
+
+    def __reduce__(self) -> NoReturn:
+        self._flow.__reduce__()
+
+    def remaining(self) -> float:
+        return self._flow.remaining()
+
+    @property
+    def valid(self) -> bool:
+        return self._flow.valid
+
+    @property
+    def lost(self) -> Loss:
+        return Loss(self._flow.lost)
+
+    def check(self) -> None:
+        self._flow.check()
+
+    def renew(self, *, ttl: Seconds | None = None) -> None:
+        step(self._flow.renew(ttl=ttl))
+
+    def release(self) -> None:
+        step(self._flow.release())
+
+    def export(self) -> str:
+        return self._flow.export()
+
+
+@twin_of(AsyncLoss)
+class Loss:
+    def __init__(self, flow: AsyncLoss) -> None:
+        self._flow = flow
+
+    def __repr__(self) -> str:
+        return repr(self._flow).replace("AsyncLoss", "Loss", 1)
+
+    def is_set(self) -> bool:
+        return self._flow.is_set()
+
+    def wait(self, *, timeout: Seconds | None = None) -> bool:
+        return step(self._flow.wait(timeout=timeout))
+
+
+@twin_of(AsyncHold)
+class Hold:
+    def __init__(self, flow: AsyncHold) -> None:
+        self._flow = flow
+
+    def __repr__(self) -> str:
+        return repr(self._flow).replace("AsyncHold", "Hold", 1)
+
+    def __enter__(self) -> Lease:
+        try:
+            return Lease(step(self._flow.__aenter__()))
+        except KeyboardInterrupt:  # it may have come between the flow's return and ours
+            step(self._flow._abandon())
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        step(self._flow.__aexit__(kind, error, trace))

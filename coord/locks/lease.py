@@ -1,0 +1,189 @@
+"""Possession of a lock, from one acquisition until it is released or lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+from coord._engine.checks import patience, seconds
+from coord.errors import LockLost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coord._engine.checks import Seconds
+    from coord._engine.port import Guard, Signal
+    from coord.locks.lock import AsyncLock
+
+__all__ = ["SHORTEST_TTL", "AsyncLease", "AsyncLoss"]
+
+SHORTEST_TTL = 0.01
+DRIFT_SHARE = 0.01
+DRIFT_FLOOR = 0.002
+
+
+class AsyncLease:
+    """Possession of a lock, from one acquisition until it is released or lost.
+
+    Attributes:
+        name: The lock's name.
+        fence: Greater than the fence of every earlier lease of this name. Send it along with every write
+            to what the lock guards, and let that refuse a fence lower than the highest it has seen.
+        token: What proves possession to the server. Whoever knows it can release the lock.
+    """
+
+    def __init__(self, lock: AsyncLock, token: str, fence: int, sent_at: float, ttl: float) -> None:
+        self._lock = lock
+        self._port = lock._room.port
+        self._process = self._port.process()
+        self._over = False
+        self._told = False
+        self._signal: Signal | None = None
+        self._guard: Guard | None = None
+        self._on_lost: Callable[[], object] | None = None
+        self.name = lock.name
+        self.token = token
+        self.fence = fence
+        self._renewed(sent_at, ttl)
+
+    def __repr__(self) -> str:
+        state = "over" if self._over else f"{self.remaining():.3f} s left"
+        return f"<{type(self).__name__} of {self.name!r}, fence {self.fence}, {state}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a lease cannot be pickled; export() it here and adopt() it in the other process")
+
+    def _renewed(self, sent_at: float, ttl: float) -> None:
+        """Count the deadline anew: ``ttl`` seconds from ``sent_at``, less a margin for drifting clocks."""
+        self._deadline = sent_at + ttl - (ttl * DRIFT_SHARE + DRIFT_FLOOR)
+        if self._guard is not None:
+            self._guard.last(self.remaining())
+
+    def remaining(self) -> float:
+        """Return how many seconds the lease is still good for; 0 when it is not. Local, no round trip."""
+        return 0.0 if self._over else max(0.0, self._deadline - self._port.now())
+
+    @property
+    def valid(self) -> bool:
+        """Whether the lease is good as far as is known here. True may be a moment out of date."""
+        return self.remaining() > 0
+
+    @property
+    def lost(self) -> AsyncLoss:
+        """The event that the lease ended before it was released."""
+        return AsyncLoss(self)
+
+    def check(self) -> None:
+        """Raise unless the lease is still good, as far as is known here.
+
+        Raises:
+            LockLost: It has run out or been released.
+        """
+        if not self.valid:
+            raise LockLost(self.name)
+
+    async def renew(self, *, ttl: Seconds | None = None) -> None:
+        """Start the lease anew, from now on.
+
+        Args:
+            ttl: Its length; ``None`` for the lock's own.
+
+        Raises:
+            LockLost: The lease had ended; it is not revived.
+            RuntimeError: It is held by the process that this one was forked from.
+
+        Complexity: O(1), one round trip.
+        """
+        self._refuse_fork()
+        length = self._lock._ttl if ttl is None else seconds(ttl, "ttl", at_least=SHORTEST_TTL)
+        sent_at = self._port.now()
+        if self._over or not await self._lock._room.renew(self.name, self.token, length):
+            await self._lose()
+            raise LockLost(self.name)
+        self._renewed(sent_at, length)
+
+    async def release(self) -> None:
+        """Give the lock back. Releasing twice is harmless.
+
+        Raises:
+            LockLost: The lease had ended before, so another may have held the lock meanwhile.
+            RuntimeError: It is held by the process that this one was forked from.
+
+        Complexity: O(1), one round trip.
+        """
+        self._refuse_fork()
+        if self._over and not self._told:
+            return
+        held = await self._lock._room.release(self.name, self.token, channel=self._lock._channel)
+        # Only now that the server has answered: a release that failed may be tried again.
+        was_lost, self._over, self._told = self._told, True, False
+        if was_lost or not held:
+            raise LockLost(self.name)
+
+    def export(self) -> str:
+        """Hand the lock over: return what another process needs to ``adopt()`` it.
+
+        This lease is over here; it is neither renewed nor released any more, and runs out unless adopted.
+        The text holds the token: treat it as a secret.
+
+        Raises:
+            LockLost: The lease has ended.
+        """
+        self._refuse_fork()
+        self.check()
+        self._over = True
+        self._lock._room.renewals.remove(self)
+        return f"{self.token}:{self.fence}"
+
+    async def _lose(self) -> None:
+        """Let everyone know that the lease has ended."""
+        if self._over:
+            return
+        self._over = self._told = True
+        if self._signal is not None:
+            self._signal.set()
+        if self._guard is not None:
+            self._guard.cut()
+        if self._on_lost is not None:
+            await self._port.invoke(self._on_lost)
+
+    def _refuse_fork(self) -> None:
+        if self._process != self._port.process():
+            raise RuntimeError(
+                f"the lease of lock {self.name!r} belongs to the process that this one was forked from; "
+                "to hand it over, export() it there and adopt() it here"
+            )
+
+
+class AsyncLoss:
+    """The event that a lease ended before it was released. Made by ``lease.lost``."""
+
+    def __init__(self, lease: AsyncLease) -> None:
+        self._lease = lease
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._lease.name!r}, {'set' if self.is_set() else 'not set'}>"
+
+    def is_set(self) -> bool:
+        """Say whether it has happened, as far as is known here."""
+        lease = self._lease
+        return lease._told or (not lease._over and not lease.valid)
+
+    async def wait(self, *, timeout: Seconds | None = None) -> bool:
+        """Wait until it happens, or until ``timeout``; say whether it did.
+
+        It happens at the lease's local deadline at the latest, even if the server hangs. It never
+        happens to a lease that was released.
+
+        Args:
+            timeout: How long to wait; ``None`` for ever.
+        """
+        lease, port = self._lease, self._lease._port
+        until = port.now() + patience(timeout)
+        lease._signal = signal = lease._signal or port.signal()
+        while not self.is_set():
+            left = until - port.now()
+            if left <= 0:
+                return False
+            # A lease that is renewed has a later deadline each time; one that is over has none.
+            await port.wait(signal, left if lease._over else min(left, lease.remaining()))
+        return True

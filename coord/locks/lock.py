@@ -1,0 +1,402 @@
+"""The algorithm of a lock, once for both flavours."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import math
+import random
+import secrets
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from coord._engine.checks import one_of, patience, seconds
+from coord.errors import LockLost, LockTimeout, SelfDeadlock
+from coord.locks.lease import SHORTEST_TTL, AsyncLease
+from coord.locks.room import Holding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from types import TracebackType
+
+    from coord._engine.checks import Seconds
+    from coord._engine.wakeups import Waiter
+    from coord.locks.room import LockRoom, LockStatus
+
+__all__ = ["AsyncHold", "AsyncLock"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+GRANT_ATTEMPTS = 3
+UNDO_TIME = 1.0
+FIRST_POLL = 0.005
+LONGEST_POLL = 0.1
+
+
+class AsyncLock:
+    """A lock by name, held by at most one lease at a time among all processes.
+
+    Made by ``lock()`` of a ``Coord`` or ``AsyncCoord``. The object holds nothing itself: share it, reuse
+    it, make another with the same name.
+
+    Guarantees, on one server that keeps its data: at most one valid lease a name; fences that strictly
+    grow, as long as the server's clock does not step back. Not guaranteed: that a lease is still valid
+    the moment after you looked, or that a failover to a replica, an eviction or a restart without
+    persistence keeps the lock. Guard what must not break with ``lease.fence``.
+
+    ``with lock as lease:`` waits for as long as it takes, renews the lease while the block runs, and
+    releases at its end; ``with lock.hold(timeout=...) as lease:`` waits for so long. As a decorator,
+    ``@lock`` holds it around each call of a function.
+    """
+
+    def __init__(
+        self,
+        room: LockRoom,
+        name: str,
+        *,
+        ttl: Seconds = 10,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        reentrant: bool = False,
+        wait: str = "signal",
+    ) -> None:
+        self._room = room
+        self._port = room.port
+        self._ttl = seconds(ttl, "ttl", at_least=SHORTEST_TTL)
+        longest = math.inf if max_hold is None else seconds(max_hold, "max_hold", at_least=SHORTEST_TTL)
+        self._max_hold = longest if renew else 0.0
+        self._reentrant = reentrant
+        self._listens = one_of(wait, "wait", ("signal", "poll")) == "signal" and room.port.one_slot()
+        self._channel = room.channel(name) if self._listens else ""
+        self._entered: dict[int, list[AsyncHold]] = {}
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+    async def try_acquire(self) -> AsyncLease | None:
+        """Take the lock if nobody holds it. Never waits.
+
+        The lease is not renewed on its own: that is what a ``with`` block does.
+
+        Returns:
+            The lease, or ``None`` if another holds the lock.
+
+        Raises:
+            LockLost: It was granted, but every answer took longer than ``ttl`` to arrive.
+
+        Complexity: O(1), one round trip.
+        """
+        lease, _ = await self._attempt(secrets.token_hex(16))
+        return lease
+
+    async def acquire(self, *, timeout: Seconds | None = None) -> AsyncLease:
+        """Take the lock, waiting until it is free.
+
+        Whoever waits is woken by the release. Should that be missed, the lock is looked at once a second,
+        and when the holder's lease ends. Waiters come first in no particular order.
+
+        Args:
+            timeout: How long to wait; ``None`` for ever, 0 not at all.
+
+        Returns:
+            The lease. It is not renewed on its own: that is what a ``with`` block does.
+
+        Raises:
+            LockTimeout: Another held the lock all the while.
+            LockLost: It was granted, but every answer took longer than ``ttl`` to arrive.
+            SelfDeadlock: This task or thread holds it itself, and would wait for ever.
+
+        Complexity: O(1) an attempt.
+        """
+        limit = patience(timeout)
+        until = self._port.now() + limit
+        token = secrets.token_hex(16)
+        lease, held_for = await self._attempt(token)
+        if lease is not None:
+            return lease
+        self._refuse_self_deadlock(limit)
+        waiter = await self._room.wakeups.join(self._channel) if self._listens and limit else None
+        try:
+            if waiter is None:
+                lease = await self._poll(token, until)
+            else:
+                lease = await self._await_wakeup(token, until, waiter, held_for)
+        finally:
+            if waiter is not None:
+                self._room.wakeups.leave(waiter, acquired=lease is not None)
+        if lease is None:
+            raise LockTimeout(self.name, limit)
+        return lease
+
+    def hold(
+        self, *, timeout: Seconds | None = None, on_lost: Callable[[], object] | None = None
+    ) -> AsyncHold:
+        """Hold the lock for a ``with`` block.
+
+        While the block runs the lease is renewed, unless the lock was made with ``renew=False``. Should
+        it be lost all the same, an async block is cancelled and ends with ``LockLost``; a sync block
+        cannot be cut short, and is told by ``lease.lost``, ``lease.check()`` and ``on_lost``.
+
+        Args:
+            timeout: How long to wait for it; ``None`` for ever, 0 not at all.
+            on_lost: Called without arguments, once, should the lease be lost inside the block; in a
+                sync block by another thread. It may be a coroutine function in an async block.
+
+        Returns:
+            A context manager that acquires on entry, gives the lease, and releases on exit.
+
+        Raises:
+            LockTimeout: On entry: another held the lock all the while.
+            LockLost: On exit, unless the block raised something else: the lease had ended before it.
+        """
+        patience(timeout)
+        return AsyncHold(self, timeout, on_lost)
+
+    async def adopt(self, exported: str) -> AsyncLease:
+        """Take over a lease that another process has exported, and start it anew.
+
+        Args:
+            exported: What ``lease.export()`` returned there.
+
+        Returns:
+            The lease, with the same fence.
+
+        Raises:
+            LockLost: It has ended meanwhile.
+            ValueError: ``exported`` is nothing that ``export()`` returns.
+
+        Complexity: O(1), one round trip.
+        """
+        token, _, fence = exported.partition(":")
+        if len(token) != 32 or not fence.isdecimal():  # noqa: PLR2004  # 16 bytes in hexadecimal
+            raise ValueError("exported must be what lease.export() returned")
+        lease = AsyncLease(self, token, int(fence), self._port.now(), self._ttl)
+        await lease.renew()
+        return lease
+
+    async def status(self) -> LockStatus:
+        """Look at the lock, whoever holds it.
+
+        Returns:
+            What the server knows at this moment; it may have changed when you read it.
+
+        Complexity: O(1), one round trip.
+        """
+        return await self._room.status(self.name)
+
+    async def force_release(self, *, reason: str) -> bool:
+        """Take the lock from whoever holds it, who will learn of it at the next renewal or release.
+
+        Args:
+            reason: Why; ``status()`` shows it for a day.
+
+        Returns:
+            Whether anybody held it.
+
+        Complexity: O(1), one round trip.
+        """
+        if not isinstance(reason, str) or not reason:
+            raise ValueError(f"reason must be a str that says why, not {reason!r}")
+        return await self._room.force_release(self.name, reason)
+
+    def __call__(
+        self, function: Callable[P, Coroutine[object, object, R]]
+    ) -> Callable[P, Coroutine[object, object, R]]:
+        """Decorate a function so that each call holds the lock.
+
+        Raises:
+            TypeError: The function is of the other flavour.
+        """
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"an async lock decorates coroutine functions, and {function!r} is none; use Coord"
+            )
+
+        @functools.wraps(function)
+        async def held(*args: P.args, **kwargs: P.kwargs) -> R:
+            async with self.hold():
+                return await function(*args, **kwargs)
+
+        return held
+
+    async def __aenter__(self) -> AsyncLease:
+        hold = self.hold()
+        holds = self._entered.setdefault(self._port.whoami(), [])
+        holds.append(hold)
+        try:
+            return await hold.__aenter__()
+        except BaseException:
+            holds.remove(hold)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        me = self._port.whoami()
+        holds = self._entered.get(me)
+        if not holds:
+            raise RuntimeError(f"lock {self.name!r} was entered by another task or thread than leaves it")
+        hold = holds[-1]
+        try:
+            await hold.__aexit__(kind, error, trace)
+        finally:
+            holds.remove(hold)
+            if not holds:
+                self._entered.pop(me, None)
+
+    async def _attempt(self, token: str) -> tuple[AsyncLease | None, float]:
+        """Ask once; return the lease, or how long the holder's still runs."""
+        try:
+            for _ in range(GRANT_ATTEMPTS):
+                sent_at = self._port.now()
+                grant = await self._room.acquire(self.name, token, self._ttl)
+                if grant.fence is None:
+                    return None, grant.held_for
+                lease = AsyncLease(self, token, grant.fence, sent_at, self._ttl)
+                if lease.valid:
+                    return lease, 0.0
+                # The answer took longer than the lease. Asking again starts the lease anew.
+            raise LockLost(self.name)  # noqa: TRY301  # the token is given up below
+        except BaseException:
+            # It may have been granted, or be granted yet: whoever is told nothing must hold nothing.
+            with contextlib.suppress(Exception):
+                await self._port.finish(self._undo(token))
+            raise
+
+    async def _undo(self, token: str) -> None:
+        await self._room.release(self.name, token, channel=self._channel, end_anyway=True, timeout=UNDO_TIME)
+
+    async def _await_wakeup(
+        self, token: str, until: float, waiter: Waiter, held_for: float
+    ) -> AsyncLease | None:
+        while (left := until - self._port.now()) > 0:
+            await self._room.wakeups.wait(waiter, left, held_for)
+            lease, held_for = await self._attempt(token)
+            if lease is not None:
+                return lease
+        return None
+
+    async def _poll(self, token: str, until: float) -> AsyncLease | None:
+        longest = FIRST_POLL
+        while (left := until - self._port.now()) > 0:
+            longest = min(LONGEST_POLL, longest * 2)
+            await self._port.sleep(min(left, random.uniform(FIRST_POLL, longest)))  # noqa: S311  # jitter
+            lease, _ = await self._attempt(token)
+            if lease is not None:
+                return lease
+        return None
+
+    def _refuse_self_deadlock(self, limit: float) -> None:
+        mine = self._room.holdings.get((self.name, self._port.whoami()))
+        if mine is not None and mine.lease.valid and math.isinf(limit):
+            raise SelfDeadlock(self.name)
+
+
+class AsyncHold:
+    """A lock held for one ``with`` block. Made by ``lock.hold()``; good for one use."""
+
+    def __init__(
+        self, lock: AsyncLock, timeout: Seconds | None, on_lost: Callable[[], object] | None
+    ) -> None:
+        self._lock = lock
+        self._timeout = timeout
+        self._on_lost = on_lost
+        self._lease: AsyncLease | None = None
+        self._owner = 0
+        self._inner = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._lock.name!r}>"
+
+    async def __aenter__(self) -> AsyncLease:
+        if self._lease is not None:
+            raise RuntimeError(
+                f"this hold of lock {self._lock.name!r} was used before; call hold() for each block"
+            )
+        try:
+            return await self._enter()
+        except BaseException:
+            await self._abandon()
+            raise
+
+    async def _enter(self) -> AsyncLease:
+        lock, room = self._lock, self._lock._room
+        self._owner = room.port.whoami()
+        outer = room.holdings.get((lock.name, self._owner))
+        if lock._reentrant and outer is not None and outer.lease.valid:
+            outer.blocks += 1
+            self._lease, self._inner = outer.lease, True
+            return outer.lease
+        self._lease = lease = await lock.acquire(timeout=self._timeout)
+        # No await from here on: nothing is cancelled between a grant and its guard.
+        room.holdings[lock.name, self._owner] = Holding(lease)
+        lease._on_lost = self._on_lost
+        lease._guard = guard = room.port.guard()
+        guard.__enter__()
+        guard.last(lease.remaining())
+        room.renewals.add(lease, lock._ttl, lock._max_hold)
+        return lease
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lease is None:
+            raise RuntimeError(f"this hold of lock {self._lock.name!r} was never entered")
+        try:
+            await self._leave(self._lease, kind, error, trace)
+        except Exception:
+            raise
+        except BaseException:
+            await self._abandon()
+            raise
+
+    async def _leave(
+        self,
+        lease: AsyncLease,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        room = self._lock._room
+        self._strike_out(lease)
+        if self._inner:
+            return
+        room.renewals.remove(lease)
+        guard, lease._guard = lease._guard, None
+        if guard is not None and guard.__exit__(kind, error, trace):
+            error = None  # the guard's own cancellation, which becomes LockLost
+        try:
+            await room.port.finish(self._release(lease))
+        except Exception as problem:
+            if error is None:
+                raise
+            # The body's own exception is the one to see; this one must not hide it.
+            error.add_note(f"and on leaving lock {lease.name!r}: {type(problem).__name__}: {problem}")
+
+    def _strike_out(self, lease: AsyncLease) -> None:
+        key = (self._lock.name, self._owner)
+        holding = self._lock._room.holdings.get(key)
+        if holding is not None and holding.lease is lease:
+            holding.blocks -= 1
+            if not holding.blocks:
+                del self._lock._room.holdings[key]
+
+    async def _release(self, lease: AsyncLease) -> None:
+        if lease.lost.is_set():
+            await lease._lose()
+            with contextlib.suppress(Exception):  # it is lost already; this only tidies up
+                await self._lock._undo(lease.token)
+            raise LockLost(lease.name)
+        await lease.release()
+
+    async def _abandon(self) -> None:
+        """Give up what was acquired, if anything, after an interruption anywhere in entering or leaving."""
+        lease, room = self._lease, self._lock._room
+        if lease is None or self._inner:
+            return
+        room.renewals.remove(lease)
+        lease._over = True
+        with contextlib.suppress(Exception):
+            await room.port.finish(self._lock._undo(lease.token))
