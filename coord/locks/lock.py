@@ -101,7 +101,7 @@ class AsyncLock:
             timeout: How long to wait; ``None`` for ever, 0 not at all.
 
         Returns:
-            The lease. It is not renewed on its own: that is what a ``with`` block does.
+            The lease. It is not renewed on its own, as it is in a ``with`` block.
 
         Raises:
             LockTimeout: Another held the lock all the while.
