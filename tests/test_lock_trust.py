@@ -183,6 +183,57 @@ async def test_losing_the_wake_up_connection_loses_no_waiter(
         assert len(got) == 1
 
 
+async def test_the_listener_ends_when_nobody_waits_and_comes_back(
+    real_server: str, prefix: str, flavour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each turn waits after the connection has ended, or while it is about to."""
+    from coord._engine import wakeups
+    from tests.flavours import awaitable
+
+    monkeypatch.setattr(wakeups, "IDLE", 0.05)
+    monkeypatch.setattr(wakeups, "READ", 0.02)
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    hub = awaitable(make.connect(real_server, prefix=prefix))
+    with Coord.connect(real_server, prefix=prefix) as holder:
+        for turn in range(12):
+            held = holder.lock(f"n{turn % 3}").acquire()
+            timer = threading.Timer(0.05, held.release)
+            timer.start()
+            begun = time.monotonic()
+            await (await hub.lock(f"n{turn % 3}").acquire(timeout=5)).release()
+            timer.join()
+
+            assert time.monotonic() - begun < 0.9, "woken, and not by the fallback"
+            await asyncio.sleep(turn * 0.01)
+    inner = getattr(hub, "_inner", hub)
+    await asyncio.sleep(0.3)
+    assert inner._locks.wakeups._tap is None
+    await hub.close()
+
+
+async def test_channels_that_nobody_waits_on_do_not_pile_up(
+    own_server: servers.Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from coord._engine import wakeups
+
+    monkeypatch.setattr(wakeups, "IDLE", 0.2)
+    monkeypatch.setattr(wakeups, "READ", 0.05)
+    with redis.Redis(port=own_server.port) as client:
+        async with AsyncCoord.connect(url(own_server)) as hub:
+            keeper = await hub.lock("keeper").acquire()
+            waiting = asyncio.create_task(hub.lock("keeper").acquire(timeout=10))
+            for number in range(30):
+                async with hub.lock(f"n{number}"):
+                    with pytest.raises(LockTimeout):
+                        await hub.lock(f"n{number}").acquire(timeout=0.01)
+            deadline = time.monotonic() + 5
+            while len(client.pubsub_channels()) > 1 and time.monotonic() < deadline:
+                await asyncio.sleep(0.05)
+            assert len(client.pubsub_channels()) == 1
+            await keeper.release()
+            await (await waiting).release()
+
+
 # Renewal and loss
 
 

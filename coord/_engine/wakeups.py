@@ -71,8 +71,10 @@ class Wakeups:
         self._process = self._port.process()
         self._mutex = self._port.mutex()
         self._queues: dict[str, list[Waiter]] = {}
+        self._subscribed: set[str] = set()
         self._confirmed: set[str] = set()
         self._tap: Tap | None = None
+        self._is_lost = False
         self._listens: Callable[[], bool] = bool
         self._closing = False
 
@@ -87,15 +89,13 @@ class Wakeups:
             tap = self._tap
             if tap is None:
                 return None
-            known = channel in self._queues
             self._queues.setdefault(channel, []).append(waiter)
+            known = channel in self._subscribed
             if channel in self._confirmed:
                 waiter.signal.set()
         try:
             if not known:
-                await tap.subscribe(channel)
-        except Exception as error:  # noqa: BLE001  # then the fallback has to do
-            _log.warning("coord cannot listen for wake-ups: %s", error)
+                await self._subscribe(tap, channel)
         except BaseException:
             self.leave(waiter, acquired=False)
             raise
@@ -103,6 +103,17 @@ class Wakeups:
             if not self._listens():
                 self._listens = self._port.spawn(self._listen, "coord wake-ups")
         return waiter
+
+    async def _subscribe(self, tap: Tap, channel: str) -> None:
+        try:
+            await tap.subscribe(channel)
+        except Exception as error:  # noqa: BLE001  # the listener tries again; meanwhile the fallback has to do
+            _log.warning("coord cannot listen for wake-ups now: %s", error)
+            with self._mutex:
+                self._is_lost = True
+        else:
+            with self._mutex:
+                self._subscribed.add(channel)
 
     async def wait(self, waiter: Waiter, patience: float, lease: float) -> None:
         """Wait until it is worth while to look again.
@@ -156,38 +167,53 @@ class Wakeups:
 
     async def _listen(self) -> None:
         """Hand on what comes in, for as long as somebody waits."""
-        last_waited_for = self._port.now()
+        waited_for = pruned = self._port.now()
+        tap = self._tap
         try:
-            while self._wanted(last_waited_for):
-                news = await self._next()
+            while tap is not None and self._wanted(waited_for):
+                news = await self._next(tap)
+                tap = self._tap  # another one, after a reconnection
+                now = self._port.now()
                 with self._mutex:
                     if any(self._queues.values()):
-                        last_waited_for = self._port.now()
+                        waited_for = now
                     if news is not None:
                         self._hand_on(*news)
+                if now - pruned > IDLE:
+                    pruned = now
+                    await self._prune()
         finally:
             with self._mutex:
-                tap, self._tap = self._tap, None
-                self._listens = bool
-                self._confirmed.clear()
-                self._queues = {channel: queue for channel, queue in self._queues.items() if queue}
+                if self._tap is tap:
+                    self._forget()
             if tap is not None:
                 await tap.close()
 
-    def _wanted(self, last_waited_for: float) -> bool:
-        return not self._closing and self._port.now() - last_waited_for < IDLE
+    def _wanted(self, waited_for: float) -> bool:
+        """Say whether to listen on; if not, forget the tap in the same breath, so that nobody joins it."""
+        with self._mutex:
+            waiting = any(self._queues.values())
+            if not self._closing and (waiting or self._port.now() - waited_for < IDLE):
+                return True
+            self._forget()
+            return False
 
-    async def _next(self) -> tuple[str, str] | None:
-        tap = self._tap
-        if tap is None:
-            return None
+    def _forget(self) -> None:
+        self._tap = None
+        self._listens = bool
+        self._subscribed.clear()
+        self._confirmed.clear()
+        self._queues = {channel: queue for channel, queue in self._queues.items() if queue}
+
+    async def _next(self, tap: Tap) -> tuple[str, str] | None:
         try:
-            return await tap.read(READ)
+            if not self._is_lost:
+                return await tap.read(READ)
         except Exception as error:  # noqa: BLE001  # whatever it is, waiters must not be left alone with it
-            if not self._closing:
-                _log.info("coord lost its wake-up connection: %s", error)
-                await self._reconnect(tap)
-            return None
+            _log.info("coord lost its wake-up connection: %s", error)
+        if not self._closing:
+            await self._reconnect(tap)
+        return None
 
     def _hand_on(self, kind: str, channel: str) -> None:
         if kind == "subscribe":
@@ -204,17 +230,32 @@ class Wakeups:
             _log.debug("closing it failed too: %s", error)
         await self._port.sleep(random.uniform(RECONNECT / 2, RECONNECT))  # noqa: S311  # jitter
         with self._mutex:
+            self._is_lost = False
+            self._subscribed.clear()
             self._confirmed.clear()
             self._tap = tap = self._port.tap()
-            channels = list(self._queues)
-        try:
-            if tap is not None:
-                for channel in channels:
-                    await tap.subscribe(channel)
-        except Exception as error:  # noqa: BLE001  # the next read will fail, and lead back here
-            _log.info("coord cannot listen for wake-ups yet: %s", error)
+            channels = [channel for channel, queue in self._queues.items() if queue]
+        for channel in channels:
+            if tap is not None and not self._is_lost:
+                await self._subscribe(tap, channel)
         with self._mutex:
             self._wake_all(channels)
+
+    async def _prune(self) -> None:
+        """Unsubscribe from what nobody waits for any more, or channels would pile up."""
+        with self._mutex:
+            tap = self._tap
+            unused = [channel for channel, queue in self._queues.items() if not queue]
+            for channel in unused:
+                del self._queues[channel]
+                self._subscribed.discard(channel)
+                self._confirmed.discard(channel)
+        for channel in unused:
+            if tap is None:
+                return
+            await tap.unsubscribe(channel)
+            if channel in self._queues:  # somebody came in between, whose subscription this has undone
+                await self._subscribe(tap, channel)
 
     def close(self) -> None:
         """Let the listener end, at its next look: within half a second."""
