@@ -118,6 +118,7 @@ class AsyncCoord:
         ttl: Seconds = 10,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        fair: bool = False,
         reentrant: bool = False,
         wait: Literal["signal", "poll"] = "signal",
     ) -> AsyncLock:
@@ -128,13 +129,22 @@ class AsyncCoord:
             ttl: The lease: how long the lock survives a holder who disappears. At least 10 ms.
             renew: Whether a ``with`` block renews its lease for as long as it runs.
             max_hold: How long a ``with`` block may hold it at the most; then the lease is lost.
+            fair: Whether waiters are served in the order of their arrival at the server. For all holders
+                of a name or for none: who does not ask for it does not stand in line.
             reentrant: Whether a task or thread may enter ``with`` blocks of this name inside one another;
                 they hold one lease, which the outermost releases.
             wait: ``"signal"`` to be woken by the release over a connection for messages, one for each
                 ``Coord``; ``"poll"`` for servers that forbid those. On a cluster it is always polling.
         """
         return AsyncLock(
-            self._locks, name, ttl=ttl, renew=renew, max_hold=max_hold, reentrant=reentrant, wait=wait
+            self._locks,
+            name,
+            ttl=ttl,
+            renew=renew,
+            max_hold=max_hold,
+            fair=fair,
+            reentrant=reentrant,
+            wait=wait,
         )
 
     def token_bucket(
@@ -263,11 +273,19 @@ class Coord:
         ttl: Seconds = 10,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        fair: bool = False,
         reentrant: bool = False,
         wait: Literal["signal", "poll"] = "signal",
     ) -> Lock:
         return Lock(
-            self._locks, name, ttl=ttl, renew=renew, max_hold=max_hold, reentrant=reentrant, wait=wait
+            self._locks,
+            name,
+            ttl=ttl,
+            renew=renew,
+            max_hold=max_hold,
+            fair=fair,
+            reentrant=reentrant,
+            wait=wait,
         )
 
     def token_bucket(

@@ -94,7 +94,7 @@ class TestScript:
 
         assert "tostring" not in text
         for left, right in re.findall(r"(\S+)\s*\.\.\s*(\S+)", text):
-            assert left.rstrip(")").endswith("'") or "format" in right or left in ("value", "text", "'('"), (
+            assert left.rstrip(")").endswith("'") or "format" in right or left in ("value", "channel"), (
                 left,
                 right,
             )

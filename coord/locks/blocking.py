@@ -34,11 +34,12 @@ class Lock:
         ttl: Seconds = 10,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        fair: bool = False,
         reentrant: bool = False,
         wait: str = "signal",
     ) -> None:
         self._flow = AsyncLock(
-            room, name, ttl=ttl, renew=renew, max_hold=max_hold, reentrant=reentrant, wait=wait
+            room, name, ttl=ttl, renew=renew, max_hold=max_hold, fair=fair, reentrant=reentrant, wait=wait
         )
         self.name = name
 

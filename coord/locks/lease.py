@@ -113,7 +113,9 @@ class AsyncLease:
         self._refuse_fork()
         if self._over and not self._told:
             return
-        held = await self._lock._room.release(self.name, self.token, channel=self._lock._channel)
+        held = await self._lock._room.release(
+            self.name, self.token, channel=self._lock._channel, fair=self._lock._fair
+        )
         # Only now that the server has answered: a release that failed may be tried again.
         was_lost, self._over, self._told = self._told, True, False
         if was_lost or not held:

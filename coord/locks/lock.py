@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from coord._engine.checks import one_of, patience, seconds
 from coord.errors import LockLost, LockTimeout, SelfDeadlock
 from coord.locks.lease import SHORTEST_TTL, AsyncLease
-from coord.locks.room import Holding
+from coord.locks.room import Holding, waiter_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -58,6 +58,7 @@ class AsyncLock:
         ttl: Seconds = 10,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        fair: bool = False,
         reentrant: bool = False,
         wait: str = "signal",
     ) -> None:
@@ -66,6 +67,7 @@ class AsyncLock:
         self._ttl = seconds(ttl, "ttl", at_least=SHORTEST_TTL)
         longest = math.inf if max_hold is None else seconds(max_hold, "max_hold", at_least=SHORTEST_TTL)
         self._max_hold = longest if renew else 0.0
+        self._fair = fair
         self._reentrant = reentrant
         self._listens = one_of(wait, "wait", ("signal", "poll")) == "signal" and room.port.one_slot()
         self._channel = room.channel(name) if self._listens else ""
@@ -95,7 +97,8 @@ class AsyncLock:
         """Take the lock, waiting until it is free.
 
         Whoever waits is woken by the release. Should that be missed, the lock is looked at once a second,
-        and when the holder's lease ends. Waiters come first in no particular order.
+        and when the holder's lease ends. Waiters of a fair lock are served in the order in which they
+        arrived at the server; those of any other in no particular order.
 
         Args:
             timeout: How long to wait; ``None`` for ever, 0 not at all.
@@ -113,19 +116,15 @@ class AsyncLock:
         limit = patience(timeout)
         until = self._port.now() + limit
         token = secrets.token_hex(16)
-        lease, held_for = await self._attempt(token)
+        lease, held_for = await self._attempt(token, queued=limit > 0)
         if lease is not None:
             return lease
         self._refuse_self_deadlock(limit)
-        waiter = await self._room.wakeups.join(self._channel) if self._listens and limit else None
         try:
-            if waiter is None:
-                lease = await self._poll(token, until)
-            else:
-                lease = await self._await_wakeup(token, until, waiter, held_for)
+            lease = await self._wait(token, until, held_for)
         finally:
-            if waiter is not None:
-                self._room.wakeups.leave(waiter, acquired=lease is not None)
+            if lease is None and self._fair and limit > 0:
+                await self._port.finish(self._undo(token))  # leaves the queue
         if lease is None:
             raise LockTimeout(self.name, limit)
         return lease
@@ -246,12 +245,28 @@ class AsyncLock:
             if not holds:
                 self._entered.pop(me, None)
 
-    async def _attempt(self, token: str) -> tuple[AsyncLease | None, float]:
+    async def _wait(self, token: str, until: float, held_for: float) -> AsyncLease | None:
+        if not self._listens:
+            return await self._poll(token, until)
+        mine = f"{self._channel}:{waiter_of(token)}" if self._fair else self._channel
+        waiter = await self._room.wakeups.join(mine) if until > self._port.now() else None
+        if waiter is None:
+            return await self._poll(token, until)
+        lease = None
+        try:
+            lease = await self._await_wakeup(token, until, waiter, held_for)
+        finally:
+            self._room.wakeups.leave(waiter, acquired=lease is not None)
+        return lease
+
+    async def _attempt(self, token: str, *, queued: bool = False) -> tuple[AsyncLease | None, float]:
         """Ask once; return the lease, or how long the holder's still runs."""
         try:
             for _ in range(GRANT_ATTEMPTS):
                 sent_at = self._port.now()
-                grant = await self._room.acquire(self.name, token, self._ttl)
+                grant = await self._room.acquire(
+                    self.name, token, self._ttl, fair=self._fair, queued=queued and self._fair
+                )
                 if grant.fence is None:
                     return None, grant.held_for
                 lease = AsyncLease(self, token, grant.fence, sent_at, self._ttl)
@@ -266,14 +281,16 @@ class AsyncLock:
             raise
 
     async def _undo(self, token: str) -> None:
-        await self._room.release(self.name, token, channel=self._channel, end_anyway=True, timeout=UNDO_TIME)
+        await self._room.release(
+            self.name, token, channel=self._channel, fair=self._fair, end_anyway=True, timeout=UNDO_TIME
+        )
 
     async def _await_wakeup(
         self, token: str, until: float, waiter: Waiter, held_for: float
     ) -> AsyncLease | None:
         while (left := until - self._port.now()) > 0:
             await self._room.wakeups.wait(waiter, left, held_for)
-            lease, held_for = await self._attempt(token)
+            lease, held_for = await self._attempt(token, queued=True)
             if lease is not None:
                 return lease
         return None
@@ -283,7 +300,7 @@ class AsyncLock:
         while (left := until - self._port.now()) > 0:
             longest = min(LONGEST_POLL, longest * 2)
             await self._port.sleep(min(left, random.uniform(FIRST_POLL, longest)))  # noqa: S311  # jitter
-            lease, _ = await self._attempt(token)
+            lease, _ = await self._attempt(token, queued=True)
             if lease is not None:
                 return lease
         return None

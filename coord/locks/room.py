@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, cast
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
     from coord._engine.script import Reply
     from coord.locks.lease import AsyncLease
 
-__all__ = ["Grant", "Holding", "LockRoom", "LockStatus"]
+__all__ = ["Grant", "Holding", "LockRoom", "LockStatus", "waiter_of"]
 
 FENCE_MEMORY = 86_400.0
 ENDED_MEMORY = 60.0
 BROKEN_MEMORY = 86_400.0
 RENEW_SHARE = 3
+HEARTBEAT = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Grant:
 
     Attributes:
         fence: The grant's fence; ``None`` if it was refused.
-        held_for: Seconds that the holder's lease still runs, when refused; infinite if it has no end.
+        held_for: Seconds until it is worth while to look again unasked, when refused: what the holder's
+            lease still runs; infinite if it has no end, or if others of a fair lock come first.
     """
 
     fence: int | None
@@ -77,11 +80,11 @@ class Holding:
 
 
 def _grant(reply: Reply) -> Grant:
-    fence, ttl = as_rows(reply)
+    fence, ttl, before = as_rows(reply)
     if fence:
         return Grant(as_int(fence), 0.0)
     left = as_int(ttl)
-    return Grant(None, float("inf") if left < 0 else left / 1000)
+    return Grant(None, math.inf if left < 0 or before else left / 1000)
 
 
 def _flags(reply: Reply) -> list[bool]:
@@ -127,11 +130,17 @@ class LockRoom:
         self.wakeups.close()
         self.renewals.close()
 
-    async def acquire(self, name: str, token: str, ttl: float) -> Grant:
-        """Ask for a lock once."""
-        keys = (self.keys("lock", name), self.keys("lock", name, "fence"), self._ended(name, token))
+    async def acquire(
+        self, name: str, token: str, ttl: float, *, fair: bool = False, queued: bool = False
+    ) -> Grant:
+        """Ask for a lock once; if it is ``fair``, and ``queued``, stand in its queue when refused."""
+        keys = [self.keys("lock", name), self.keys("lock", name, "fence"), self._ended(name, token)]
         memory = max(FENCE_MEMORY, 2 * ttl)
-        return await self.port.run(ACQUIRE(keys, token, millis(ttl), millis(memory), self.port.label()))
+        line = (waiter_of(token) if queued else "", millis(HEARTBEAT), self.channel(name) if fair else "")
+        keys += self._queue(name, fair=fair)
+        return await self.port.run(
+            ACQUIRE(keys, token, millis(ttl), millis(memory), self.port.label(), *line)
+        )
 
     async def renew(self, name: str, token: str, ttl: float) -> bool:
         """Start one lease anew; say whether it still lived."""
@@ -146,11 +155,18 @@ class LockRoom:
         return await self.port.run(RENEW(keys, *words), timeout=soonest / RENEW_SHARE)
 
     async def release(
-        self, name: str, token: str, *, channel: str, end_anyway: bool = False, timeout: float | None = None
+        self,
+        name: str,
+        token: str,
+        *,
+        channel: str,
+        fair: bool = False,
+        end_anyway: bool = False,
+        timeout: float | None = None,
     ) -> bool:
-        """Give a lock back; say whether it was held until now."""
-        keys = (self.keys("lock", name), self._ended(name, token))
-        call = RELEASE(keys, token, millis(ENDED_MEMORY), int(end_anyway), channel)
+        """Give a lock back, or a place in its queue; say whether it was held until now."""
+        keys = [self.keys("lock", name), self._ended(name, token), *self._queue(name, fair=fair)]
+        call = RELEASE(keys, token, millis(ENDED_MEMORY), int(end_anyway), channel, waiter_of(token))
         return await self.port.run(call, timeout=timeout)
 
     async def status(self, name: str) -> LockStatus:
@@ -167,6 +183,13 @@ class LockRoom:
         """Name the channel on which a lock's waiters listen."""
         return self.keys("lock", name, "free")
 
+    def _queue(self, name: str, *, fair: bool) -> list[str]:
+        return [self.keys("lock", name, "queue"), self.keys("lock", name, "alive")] if fair else []
+
     def _ended(self, name: str, token: str) -> str:
-        # Keys are shown in errors and logs, and tokens must not be.
-        return self.keys("lock", name, "ended", blake2b(token.encode(), digest_size=12).hexdigest())
+        return self.keys("lock", name, "ended", waiter_of(token))
+
+
+def waiter_of(token: str) -> str:
+    """Name the owner of a token where tokens must not be shown: in keys and channels."""
+    return blake2b(token.encode(), digest_size=12).hexdigest()
