@@ -8,6 +8,8 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from coord import __version__
+from coord.commands import locks
+from coord.commands.server import Refused
 from coord.demo import command as demo
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are one line."""
 
     def error(self, message: str) -> NoReturn:
-        raise demo.Refused(f"{message} (see {self.prog} --help)")
+        raise Refused(f"{message} (see {self.prog} --help)")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,6 +33,10 @@ def _parser() -> argparse.ArgumentParser:
     demo_parser = commands.add_parser("demo", help=about, description=f"See coord at work: {about}.")
     demo.add_arguments(demo_parser)
     demo_parser.set_defaults(run=demo.run)
+    about = "what is locked now, by whom, and breaking a lock"
+    locks_parser = commands.add_parser("locks", help=about, description=f"{about.capitalize()}.")
+    locks.add_arguments(locks_parser)
+    locks_parser.set_defaults(run=locks.run)
     return parser
 
 
@@ -50,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(argv)
         status: int = arguments.run(arguments)
         sys.stdout.flush()
-    except demo.Refused as refusal:
+    except Refused as refusal:
         print(f"coord: {refusal}", file=sys.stderr)
         return 2
     except SystemExit as done:  # --help and --version

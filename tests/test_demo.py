@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from coord.__main__ import main
+from coord.commands.server import printable
 from coord.demo.ledger import Ledger, Record
-from coord.demo.logfile import Range, chunks, parse, printable, read_lines, survey
+from coord.demo.logfile import Range, chunks, parse, read_lines, survey
 from coord.demo.traffic import generate
 
 if TYPE_CHECKING:

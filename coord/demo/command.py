@@ -10,16 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
-from redis.exceptions import RedisClusterException
 
-from coord import Coord, CoordError
-from coord._engine.urls import Opened, open_sync
+from coord import Coord
+from coord.commands.server import UNREACHABLE, Refused, one_line, printable, reached, secrets_of
 from coord.demo.audit import gather
 from coord.demo.fleet import Fleet
-from coord.demo.logfile import Survey, chunks, printable, survey
+from coord.demo.logfile import Survey, chunks, survey
 from coord.demo.progress import Progress
 from coord.demo.report import Run, render
 from coord.demo.traffic import generate
@@ -29,17 +27,13 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Generator
 
+    from coord._engine.urls import Opened
     from coord.demo.ledger import PlainClient
 
-__all__ = ["Refused", "add_arguments", "run"]
+__all__ = ["add_arguments", "run"]
 
 MOST_WORKERS = 64
 INTERRUPTED = 130
-_UNREACHABLE = (redis.RedisError, RedisClusterException, OSError, CoordError)
-
-
-class Refused(Exception):
-    """What was asked for cannot be done. The message is one line for the user."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         path = arguments.logfile or stack.enter_context(_generated())
         exact = _surveyed(path)
-        opened = stack.enter_context(_server(arguments.url))
+        alone = "lives inside one process, and the workers are others; try embedded://"
+        opened = stack.enter_context(reached(arguments.url, no_memory=alone))
         title = "a generated day of traffic" if arguments.logfile is None else printable(path.name)
         print(f"{title}: {exact.lines:,} lines, {exact.size:,} bytes")
         try:
@@ -95,16 +90,16 @@ def _read_together(
     ]
     flavours = {one.worker: "async" if one.is_async else "sync" for one in orders}
     print(f"{_fleet(list(flavours.values()))} read it in {len(cut)} chunks, through {opened.shown}")
-    progress = Progress(exact.lines, len(cut), TTL, _secrets(url))
+    progress = Progress(exact.lines, len(cut), TTL, secrets_of(url))
     try:
         with Fleet(orders, kill_one=arguments.kill_one, watcher=progress) as fleet:
             log = fleet.run()
         with Coord(opened.client, prefix=prefix) as coord:
             found = gather(coord, opened.client, prefix, len(cut))
-    except _UNREACHABLE as error:
+    except UNREACHABLE as error:
         if isinstance(error, BrokenPipeError):  # that was our own output
             raise
-        print(f"coord: the server no longer answers: {_one_line(error, url)}", file=sys.stderr)
+        print(f"coord: the server no longer answers: {one_line(error, url)}", file=sys.stderr)
         return 1
     finally:
         progress.close()
@@ -154,52 +149,6 @@ def _surveyed(path: Path) -> Survey:
         return survey(path)
     except OSError as error:
         raise Refused(f"cannot read {printable(str(path), 200)}: {error.strerror}") from None
-
-
-@contextlib.contextmanager
-def _server(url: str) -> Generator[Opened]:
-    """Open a client for the parent's own use, and see whether the server answers."""
-    scheme, _, rest = url.partition("://")
-    if scheme == "memory":
-        raise Refused("memory:// lives inside one process, and the workers are others; try embedded://")
-    shown = f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
-    opened = _opened(url, shown)
-    try:
-        try:
-            opened.client.ping()
-        except (*_UNREACHABLE, TypeError) as error:
-            raise Refused(f"cannot reach {printable(shown, 200)}: {_one_line(error, url)}") from None
-        yield opened
-    finally:
-        opened.client.close()
-        if opened.server is not None:
-            opened.server.close()
-
-
-def _opened(url: str, shown: str) -> Opened:
-    try:
-        return open_sync(url)
-    except (ValueError, ImportError, TypeError) as error:
-        raise Refused(f"--url: {_one_line(error, url)}") from None
-    except _UNREACHABLE as error:
-        raise Refused(f"cannot reach {printable(shown, 200)}: {_one_line(error, url)}") from None
-
-
-def _one_line(error: Exception, url: str) -> str:
-    told, _, _ = str(error).partition(" : <")  # a Sentinel's complaint goes on with the repr of a client
-    text = " ".join(told.split()) or type(error).__name__
-    for secret in _secrets(url):
-        text = text.replace(secret, "***")
-    return printable(text, 300)
-
-
-def _secrets(url: str) -> frozenset[str]:
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # then no error quotes it either
-        return frozenset()
-    password = parts.netloc.rpartition("@")[0].partition(":")[2]
-    return frozenset({password, unquote(password), *parse_qs(parts.query).get("password", [])} - {""})
 
 
 def _fleet(flavours: list[str]) -> str:

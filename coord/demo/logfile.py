@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Entry", "Range", "Survey", "Tally", "chunks", "parse", "printable", "read_lines", "survey"]
+__all__ = ["Entry", "Range", "Survey", "Tally", "chunks", "parse", "read_lines", "survey"]
 
 CHUNK = 64 * 1024
 SMALLEST_CHUNK = 2 * 1024
@@ -187,12 +187,3 @@ def survey(path: Path) -> Survey:
         elif len(found.first_bad) < BAD_LINES_KEPT:
             found.first_bad[number] = line
     return found
-
-
-def printable(text: str, width: int = 72) -> str:
-    """Spell what came from outside so that a terminal shows it and does not obey it."""
-    shown = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text[: width + 1]
-    )
-    return shown if len(shown) <= width else shown[: width - 1] + "…"

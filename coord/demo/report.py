@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from coord.commands.server import printable
 from coord.demo.audit import disagreements, loyal
-from coord.demo.logfile import printable
 from coord.demo.worker import BURST, RATE
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What ``coord COMMAND`` runs, and what its commands share."""

@@ -1,0 +1,90 @@
+"""A server named on a command line: reaching it, and saying in one line why not."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import redis
+from redis.exceptions import RedisClusterException
+
+from coord._engine.urls import Opened, open_sync
+from coord.errors import CoordError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+__all__ = ["UNREACHABLE", "Refused", "one_line", "printable", "reached", "secrets_of"]
+
+UNREACHABLE = (redis.RedisError, RedisClusterException, OSError, CoordError)
+
+
+class Refused(Exception):
+    """What was asked for cannot be done. The message is one line for the user."""
+
+
+@contextlib.contextmanager
+def reached(url: str, *, no_memory: str) -> Generator[Opened]:
+    """Open a client, and see whether the server answers.
+
+    Args:
+        url: Where to connect.
+        no_memory: Why ``memory://`` makes no sense here.
+
+    Raises:
+        Refused: It cannot be reached.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme == "memory":
+        raise Refused(f"memory:// {no_memory}")
+    shown = f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+    opened = _opened(url, shown)
+    try:
+        try:
+            opened.client.ping()
+        except (*UNREACHABLE, TypeError) as error:
+            raise Refused(f"cannot reach {printable(shown, 200)}: {one_line(error, url)}") from None
+        yield opened
+    finally:
+        for client in (opened.client, *opened.helpers):
+            client.close()
+        if opened.server is not None:
+            opened.server.close()
+
+
+def _opened(url: str, shown: str) -> Opened:
+    try:
+        return open_sync(url)
+    except (ValueError, ImportError, TypeError) as error:
+        raise Refused(f"--url: {one_line(error, url)}") from None
+    except UNREACHABLE as error:
+        raise Refused(f"cannot reach {printable(shown, 200)}: {one_line(error, url)}") from None
+
+
+def one_line(error: Exception, url: str) -> str:
+    """Spell an error in one line, without the secrets of ``url``."""
+    told, _, _ = str(error).partition(" : <")  # a Sentinel's complaint goes on with the repr of a client
+    text = " ".join(told.split()) or type(error).__name__
+    for secret in secrets_of(url):
+        text = text.replace(secret, "***")
+    return printable(text, 300)
+
+
+def secrets_of(url: str) -> frozenset[str]:
+    """Return what of ``url`` must not be shown."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # then no error quotes it either
+        return frozenset()
+    password = parts.netloc.rpartition("@")[0].partition(":")[2]
+    return frozenset({password, unquote(password), *parse_qs(parts.query).get("password", [])} - {""})
+
+
+def printable(text: str, width: int = 72) -> str:
+    """Spell what came from outside so that a terminal shows it and does not obey it."""
+    shown = "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text[: width + 1]
+    )
+    return shown if len(shown) <= width else shown[: width - 1] + "…"
