@@ -7,6 +7,7 @@ From the inside out:
 - ``courier``: how one call travels, whatever the client: script cache, redirects, repeats, deadline.
 - ``wires``: where the two flavours of client differ.
 - ``threads``, ``tasks``: the two ports.
-- ``keys``, ``checks``, ``clock``, ``faces``: what every room shares.
+- ``keys``, ``checks``, ``clock``, ``faces``, ``replies``: what every room shares.
+- ``wakeups``, ``renewals``: what runs beside the callers, as flows over the port.
 - ``urls``, ``embedded``, ``reaper``: where a client comes from when ``connect`` makes one.
 """

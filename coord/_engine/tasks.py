@@ -8,7 +8,6 @@ import inspect
 import math
 import os
 import platform
-import time
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -16,6 +15,7 @@ import anyio.to_thread
 
 from coord._engine.courier import UNKNOWN, Courier
 from coord._engine.port import Outcome
+from coord._engine.uptime import uptime
 from coord._engine.wires import AsyncClient, SuspendingTap, SuspendingWire, heed_cancellation, require_flavour
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class TaskPort:
 
     def now(self) -> float:
         """See ``Port``."""
-        return time.monotonic()
+        return uptime()
 
     def whoami(self) -> int:
         """See ``Port``."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from coord._engine.courier import Courier
 from coord._engine.port import Outcome, Tap, step
+from coord._engine.uptime import uptime
 from coord._engine.wires import BlockingTap, BlockingWire, Client, require_flavour
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class ThreadPort:
 
     def now(self) -> float:
         """See ``Port``."""
-        return time.monotonic()
+        return uptime()
 
     def whoami(self) -> int:
         """See ``Port``."""

@@ -70,7 +70,8 @@ class AsyncLock:
         self._fair = fair
         self._reentrant = reentrant
         self._listens = one_of(wait, "wait", ("signal", "poll")) == "signal" and room.port.one_slot()
-        self._channel = room.channel(name) if self._listens else ""
+        channel = room.channel(name)  # spelled in any case: it refuses a bad name now
+        self._channel = channel if self._listens else ""
         self._entered: dict[int, list[AsyncHold]] = {}
         self.name = name
 
