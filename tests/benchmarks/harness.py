@@ -1,0 +1,368 @@
+"""Measures contestants in turn, and writes what came out as Markdown.
+
+Theory
+------
+Absolute times drift with whatever else the machine does. So contestants are measured one after the other
+within each of several rounds (A B C, A B C, ...), each measurement in a process of its own, and a ratio is
+taken within a round before the median over the rounds is. The server has one core, the clients another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import redis
+
+from tests.benchmarks.peers import UnavailableError, interpreter
+from tests.benchmarks.worker import pin
+from tests.servers import BINARIES, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tests.benchmarks.peers import Peer
+
+__all__ = [
+    "Bench",
+    "Column",
+    "Contestant",
+    "Effort",
+    "Results",
+    "Sample",
+    "Table",
+    "compare",
+    "machine",
+    "percentile",
+    "servers",
+    "tabulate",
+]
+
+T = TypeVar("T")
+Sample = dict[str, Any]
+"""What one measurement found: a figure, or a list of observations, by name."""
+
+ROOT = Path(__file__).resolve().parents[2]
+LONGEST = 120.0
+DASH, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much time to spend."""
+
+    quick: bool
+
+    @property
+    def rounds(self) -> int:
+        """How often each contestant is measured."""
+        return self.of(3, 5)
+
+    def of(self, quick: T, full: T) -> T:
+        """Choose between two amounts."""
+        return quick if self.quick else full
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where measurements are made.
+
+    Attributes:
+        effort: How much time to spend.
+        urls: The servers.
+        core: The core that the clients stay on; ``None`` for any.
+        versions: The packages met so far, to be named beside the figures.
+    """
+
+    effort: Effort
+    urls: list[str]
+    core: int | None
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One row of a table.
+
+    Attributes:
+        name: What the row is called.
+        peer: The package it needs.
+        arguments: What the measuring function is told beside what all contestants are told.
+    """
+
+    name: str
+    peer: Peer
+    arguments: Mapping[str, object]
+
+
+@dataclass(slots=True)
+class Results:
+    """What was found about one contestant: a sample a round, or why there is none."""
+
+    samples: list[Sample] = field(default_factory=list)
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One figure of a table.
+
+    Attributes:
+        title: Its heading.
+        key: Its name in the samples.
+        digits: Decimal places.
+        percent: Which percentile to take of a list of observations; ``None`` for a single figure.
+        ratio: The heading of a further column: this figure over the baseline's. Empty for none.
+    """
+
+    title: str
+    key: str
+    digits: int = 0
+    percent: float | None = None
+    ratio: str = ""
+
+    def in_round(self, sample: Sample) -> float:
+        """Get the figure of one round."""
+        found = sample[self.key]
+        return float(found) if self.percent is None else percentile(found, self.percent)
+
+    def show(self, samples: Sequence[Sample]) -> str:
+        """Write the median of the rounds, or the percentile of all observations, with the rounds' range."""
+        if isinstance(samples[0][self.key], str):
+            return str(samples[-1][self.key])
+        rounds = [self.in_round(sample) for sample in samples]
+        middle = statistics.median(rounds)
+        if self.percent is not None:
+            middle = percentile([one for sample in samples for one in sample[self.key]], self.percent)
+        if len(rounds) == 1 or min(rounds) == max(rounds):
+            return self._number(middle)
+        return f"{self._number(middle)} ({self._number(min(rounds))}{DASH}{self._number(max(rounds))})"
+
+    def show_ratio(self, samples: Sequence[Sample], baseline: Sequence[Sample]) -> str:
+        """Write the median of the rounds' ratios to the baseline."""
+        pairs = zip(samples, baseline, strict=False)
+        ratios = [self.in_round(mine) / theirs for mine, other in pairs if (theirs := self.in_round(other))]
+        return f"{TIMES}{statistics.median(ratios):.2f}" if ratios else ""
+
+    def _number(self, value: float) -> str:
+        return f"{value:,.{self.digits}f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of figures.
+
+    Attributes:
+        title: What was measured.
+        head: The columns' headings.
+        rows: One a contestant.
+        note: How it was measured.
+    """
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+    note: str
+
+    def markdown(self) -> str:
+        """Write it as Markdown."""
+        lines = [f"## {self.title}", "", self.note, "", _row(self.head)]
+        lines.append("|---" + "|---:" * (len(self.head) - 1) + "|")
+        lines += [_row(row) for row in self.rows]
+        return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def percentile(observed: Sequence[float], percent: float) -> float:
+    """Take the smallest observation that at least ``percent`` of all are not greater than."""
+    ordered = sorted(observed)
+    rank = -(-len(ordered) * percent // 100)
+    return ordered[max(0, int(rank) - 1)]
+
+
+def compare(
+    bench: Bench, function: str, contestants: Sequence[Contestant], **arguments: object
+) -> dict[str, Results]:
+    """Measure all contestants in turn, round after round.
+
+    Args:
+        bench: Where.
+        function: What measures one of them, as ``module:name``; it is called in a process of its own.
+        contestants: Who.
+        **arguments: What the function is told about all of them.
+
+    Returns:
+        The results by contestant. One that failed is not tried again.
+    """
+    results = {one.name: Results() for one in contestants}
+    for _ in range(bench.effort.rounds):
+        for one in contestants:
+            result = results[one.name]
+            if result.problem:
+                continue
+            try:
+                result.samples.append(_measure(bench, function, one, arguments))
+            except UnavailableError as error:
+                result.problem = str(error)
+    return results
+
+
+def _measure(bench: Bench, function: str, one: Contestant, arguments: Mapping[str, object]) -> Sample:
+    python = interpreter(one.peer)
+    for url in bench.urls:
+        with redis.Redis.from_url(url) as client:
+            client.flushall()
+    request = {
+        "function": function,
+        "arguments": {"urls": bench.urls, **arguments, **one.arguments},
+        "core": bench.core,
+        "packages": [one.peer.package, "redis", "hiredis"],
+    }
+    told = _ask_worker(python, json.dumps(request))
+    bench.versions.update({name: found for name, found in told["versions"].items() if name != "coord"})
+    sample: Sample = told["sample"]
+    return sample
+
+
+def _ask_worker(python: Path, request: str) -> dict[str, Any]:
+    worker = subprocess.Popen(
+        [str(python), "-m", "tests.benchmarks.worker"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        out, err = worker.communicate(request, LONGEST)
+    except BaseException as error:
+        os.killpg(worker.pid, signal.SIGKILL)  # and the contenders that it started
+        worker.communicate()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise UnavailableError(f"no answer within {LONGEST:.0f} s") from error
+        raise
+    return _read_answer(out, err)
+
+
+def _read_answer(out: str, err: str) -> dict[str, Any]:
+    lines = out.strip().splitlines()
+    if not lines:
+        raise UnavailableError((err.strip().splitlines() or ["it ended without a word"])[-1])
+    told: dict[str, Any] = json.loads(lines[-1])
+    if "error" in told:
+        raise UnavailableError(told["error"])
+    return told
+
+
+def tabulate(
+    title: str, results: Mapping[str, Results], columns: Sequence[Column], *, baseline: str = "", note: str
+) -> Table:
+    """Make a table of ``results``.
+
+    Args:
+        title: What was measured.
+        results: The rows.
+        columns: The figures of each row.
+        baseline: The row that ratios are taken to.
+        note: How it was measured.
+    """
+    head = [""]
+    for column in columns:
+        head += [column.title, column.ratio] if column.ratio else [column.title]
+    one = results[baseline].samples if baseline in results else []
+    rows = [_cells(name, result, columns, one, len(head)) for name, result in results.items()]
+    return Table(title, head, rows, note)
+
+
+def _cells(
+    name: str, result: Results, columns: Sequence[Column], baseline: Sequence[Sample], width: int
+) -> list[str]:
+    if result.problem or not result.samples:
+        said = f"could not be run: {result.problem or 'no sample'}"
+        return [name, said, *[""] * (width - 2)]
+    cells = [name]
+    for column in columns:
+        cells.append(column.show(result.samples))
+        if column.ratio:
+            cells.append(column.show_ratio(result.samples, baseline))
+    return cells
+
+
+@contextlib.contextmanager
+def servers(count: int = 1) -> Iterator[tuple[list[str], int | None]]:
+    """Run Valkey servers on one core, if there is another for the clients.
+
+    Args:
+        count: How many.
+
+    Yields:
+        Their URLs, and the core that is left for the clients; ``None`` if cores cannot be chosen.
+    """
+    binary = BINARIES["valkey9"]()
+    if binary is None:
+        raise RuntimeError("the benchmarks need the Valkey server of the `embedded` extra")
+    theirs, ours = _cores()
+    with contextlib.ExitStack() as stack:
+        with _pinned(theirs):  # every thread of a server begins on the core of who started it
+            nodes = [stack.enter_context(running(binary)) for _ in range(count)]
+        yield [f"redis://{node.address}" for node in nodes], ours
+
+
+def _cores() -> tuple[int | None, int | None]:
+    if sys.platform != "linux":
+        return None, None
+    cores = sorted(os.sched_getaffinity(0))
+    return (cores[0], cores[1]) if len(cores) > 1 else (None, None)
+
+
+@contextlib.contextmanager
+def _pinned(core: int | None) -> Iterator[None]:
+    if core is None or sys.platform != "linux":
+        yield
+        return
+    usual = os.sched_getaffinity(0)
+    pin(core)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, usual)
+
+
+def machine(bench: Bench, command: str) -> str:
+    """Say what the figures were measured on, and how to measure them again."""
+    with redis.Redis.from_url(bench.urls[0]) as client:
+        info: dict[str, Any] = client.info("server")
+    server = f"Valkey {info['valkey_version']}"
+    cores = "server and clients on one core each" if bench.core is not None else "cores not chosen"
+    packages = ", ".join(f"{name} {number}" for name, number in sorted(bench.versions.items()))
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    lines = [
+        f"- {_cpu()}, {os.cpu_count()} cores; {cores}, over loopback",
+        f"- {platform.system()}, {python}, {server}",
+        f"- {packages}",
+        f"- {bench.effort.rounds} rounds, each contestant in turn: medians, with the lowest and the",
+        "  highest round in brackets; a ratio is the median of the rounds' ratios",
+        f"- `{command}`",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,93 @@
+"""The packages measured side by side, each in an interpreter that has it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+__all__ = ["COORD", "POTTERY", "PYTHON_REDIS_LOCK", "REDIS_PY", "Peer", "UnavailableError", "interpreter"]
+
+INSTALL_TIME = 300
+
+
+class UnavailableError(Exception):
+    """A peer cannot be installed, or cannot be run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A package to compare with.
+
+    Attributes:
+        package: What pip installs.
+        module: What is imported of it.
+    """
+
+    package: str
+    module: str
+
+
+COORD = Peer("coord", "coord")
+REDIS_PY = Peer("redis", "redis")
+PYTHON_REDIS_LOCK = Peer("python-redis-lock", "redis_lock")
+POTTERY = Peer("pottery", "pottery")
+
+
+@cache
+def interpreter(peer: Peer) -> Path:
+    """Find an interpreter that has ``peer``: this one, or that of an environment made for it.
+
+    Raises:
+        UnavailableError: It could not be installed.
+    """
+    if find_spec(peer.module) is not None:
+        return Path(sys.executable)
+    home = _cache() / f"{peer.package}-py{sys.version_info.major}.{sys.version_info.minor}"
+    python = home / "bin" / "python"
+    done = home / "installed"
+    if not done.exists():
+        _make(home, python, peer)
+        done.touch()
+    return python
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "coord-benchmarks"
+
+
+def _make(home: Path, python: Path, peer: Peer) -> None:
+    shutil.rmtree(home, ignore_errors=True)
+    _run(sys.executable, "-m", "venv", str(home))
+    install = (str(python), "-m", "pip", "install", "--quiet", peer.package)
+    try:
+        _run(*install, *_same_client())
+    except UnavailableError:
+        _run(*install)  # its pins clash with the client used here: with what it wants, then
+
+
+def _same_client() -> list[str]:
+    """Pin the client library to what is installed here, so that peers differ in nothing but themselves."""
+    wanted = []
+    for package in ("redis", "hiredis"):
+        try:
+            wanted.append(f"{package}=={version(package)}")
+        except PackageNotFoundError:
+            continue
+    return wanted
+
+
+def _run(*command: str) -> None:
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_TIME)
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise UnavailableError(last) from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UnavailableError(str(error)) from error
