@@ -306,7 +306,7 @@ async def test_loss_is_told_even_while_the_server_hangs(own_server: servers.Proc
     from tests.flavours import awaitable
 
     make: Any = Coord if flavour == "sync" else AsyncCoord
-    hub = awaitable(make.connect(url(own_server), call_timeout=60))
+    hub = awaitable(make.connect(url(own_server)))
     told = threading.Event()
     try:
         with pytest.raises(LockLost):
