@@ -72,6 +72,30 @@ async def test_an_uncontended_lock_costs_one_round_trip_to_take_and_one_to_give_
     assert after.get("subscribe", 0) == 0
 
 
+async def test_a_copy_of_a_request_that_arrives_late_takes_the_lock_for_nobody(
+    own_server: servers.Process, flavour: str
+) -> None:
+    """The first copy is held back, its connection breaks, and the second copy is refused."""
+    from tests.campaign.proxy import Mischief, Proxy
+    from tests.flavours import awaitable
+
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    with Proxy(own_server.port) as proxy, Coord.connect(url(own_server)) as direct:
+        hub = awaitable(make.connect(f"redis://127.0.0.1:{proxy.port}/0"))
+        for wait in (0, 0.02):
+            await (await hub.lock("warm").try_acquire()).release()
+            held = direct.lock("x", ttl=20).acquire()
+            proxy.arm("request", Mischief("late", "late", seconds=0.3))
+            await asyncio.sleep(0.05)
+            with pytest.raises(LockTimeout):
+                await hub.lock("x", ttl=20).acquire(timeout=wait)
+            held.release()
+            await asyncio.sleep(0.4)
+
+            assert not direct.lock("x").status().held
+        await hub.close()
+
+
 # Waking
 
 

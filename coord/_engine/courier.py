@@ -131,6 +131,8 @@ class Courier:
                     error.add_note(UNKNOWN)
                     raise
                 failure = error
+                if call.on_repeat is not None:
+                    call.on_repeat()
             node = None
             failures += 1
             await self._pause(failure, failures, until)

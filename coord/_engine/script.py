@@ -34,6 +34,7 @@ class Call(Generic[T]):
         args: What follows the keys.
         parse: Turns the reply into the caller's answer.
         repeatable: Whether sending it twice does what sending it once does, with the same answer.
+        on_repeat: Told before it is sent again after its reply was lost: an earlier copy may still arrive.
     """
 
     what: Script[T] | str
@@ -41,6 +42,7 @@ class Call(Generic[T]):
     args: tuple[Word, ...]
     parse: Callable[[Reply], T]
     repeatable: bool
+    on_repeat: Callable[[], object] | None = None
 
     def words(self, *, by_text: bool = False) -> tuple[Word, ...]:
         """Spell the call as a Redis command; a script by its hash, or whole when ``by_text``."""

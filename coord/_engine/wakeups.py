@@ -187,7 +187,10 @@ class Wakeups:
                 if self._tap is tap:
                     self._forget()
             if tap is not None:
-                await tap.close()
+                try:
+                    await tap.close()
+                except Exception as error:  # noqa: BLE001  # it is no longer needed
+                    _log.debug("closing the wake-up connection failed: %s", error)
 
     def _wanted(self, waited_for: float) -> bool:
         """Say whether to listen on; if not, forget the tap in the same breath, so that nobody joins it."""
@@ -253,7 +256,12 @@ class Wakeups:
         for channel in unused:
             if tap is None:
                 return
-            await tap.unsubscribe(channel)
+            try:
+                await tap.unsubscribe(channel)
+            except Exception as error:  # noqa: BLE001  # the next look will find it broken, and connect anew
+                _log.debug("coord could not unsubscribe: %s", error)
+                self._is_lost = True
+                return
             if channel in self._queues:  # somebody came in between, whose subscription this has undone
                 await self._subscribe(tap, channel)
 

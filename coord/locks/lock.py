@@ -8,6 +8,7 @@ import inspect
 import math
 import random
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from coord._engine.checks import one_of, patience, seconds
@@ -32,6 +33,23 @@ GRANT_ATTEMPTS = 3
 UNDO_TIME = 1.0
 FIRST_POLL = 0.005
 LONGEST_POLL = 0.1
+
+
+@dataclass(slots=True)
+class _Asking:
+    """One acquisition that is under way.
+
+    Attributes:
+        token: Its token; the same for every attempt.
+        queued: Whether it stands in the queue of a fair lock.
+        held_for: What the last refusal said of the holder's lease.
+        doubtful: Whether a copy of a request may still be on its way, so that the token has to be ended.
+    """
+
+    token: str
+    queued: bool = False
+    held_for: float = 0.0
+    doubtful: bool = False
 
 
 class AsyncLock:
@@ -91,7 +109,10 @@ class AsyncLock:
 
         Complexity: O(1), one round trip.
         """
-        lease, _ = await self._attempt(secrets.token_hex(16))
+        asking = _Asking(secrets.token_hex(16))
+        lease = await self._attempt(asking)
+        if lease is None and asking.doubtful:
+            await self._port.finish(self._undo(asking.token))
         return lease
 
     async def acquire(self, *, timeout: Seconds | None = None) -> AsyncLease:
@@ -116,16 +137,16 @@ class AsyncLock:
         """
         limit = patience(timeout)
         until = self._port.now() + limit
-        token = secrets.token_hex(16)
-        lease, held_for = await self._attempt(token, queued=limit > 0)
+        asking = _Asking(secrets.token_hex(16), queued=self._fair and limit > 0)
+        lease = await self._attempt(asking)
         if lease is not None:
             return lease
-        self._refuse_self_deadlock(limit)
         try:
-            lease = await self._wait(token, until, held_for)
+            self._refuse_self_deadlock(limit)
+            lease = await self._wait(asking, until)
         finally:
-            if lease is None and self._fair and limit > 0:
-                await self._port.finish(self._undo(token))  # leaves the queue
+            if lease is None and (asking.queued or asking.doubtful):
+                await self._port.finish(self._undo(asking.token))
         if lease is None:
             raise LockTimeout(self.name, limit)
         return lease
@@ -246,39 +267,41 @@ class AsyncLock:
             if not holds:
                 self._entered.pop(me, None)
 
-    async def _wait(self, token: str, until: float, held_for: float) -> AsyncLease | None:
+    async def _wait(self, asking: _Asking, until: float) -> AsyncLease | None:
         if not self._listens:
-            return await self._poll(token, until)
-        mine = f"{self._channel}:{waiter_of(token)}" if self._fair else self._channel
+            return await self._poll(asking, until)
+        mine = f"{self._channel}:{waiter_of(asking.token)}" if self._fair else self._channel
         waiter = await self._room.wakeups.join(mine) if until > self._port.now() else None
         if waiter is None:
-            return await self._poll(token, until)
+            return await self._poll(asking, until)
         lease = None
         try:
-            lease = await self._await_wakeup(token, until, waiter, held_for)
+            lease = await self._await_wakeup(asking, until, waiter)
         finally:
             self._room.wakeups.leave(waiter, acquired=lease is not None)
         return lease
 
-    async def _attempt(self, token: str, *, queued: bool = False) -> tuple[AsyncLease | None, float]:
-        """Ask once; return the lease, or how long the holder's still runs."""
+    async def _attempt(self, asking: _Asking) -> AsyncLease | None:
+        """Ask once more with the same token; return the lease, if it is granted."""
         try:
             for _ in range(GRANT_ATTEMPTS):
                 sent_at = self._port.now()
                 grant = await self._room.acquire(
-                    self.name, token, self._ttl, fair=self._fair, queued=queued and self._fair
+                    self.name, asking.token, self._ttl, fair=self._fair, queued=asking.queued
                 )
+                asking.held_for = grant.held_for
+                asking.doubtful = asking.doubtful or grant.doubtful
                 if grant.fence is None:
-                    return None, grant.held_for
-                lease = AsyncLease(self, token, grant.fence, sent_at, self._ttl)
+                    return None
+                lease = AsyncLease(self, asking.token, grant.fence, sent_at, self._ttl)
                 if lease.valid:
-                    return lease, 0.0
+                    return lease
                 # The answer took longer than the lease. Asking again starts the lease anew.
             raise LockLost(self.name)  # noqa: TRY301  # the token is given up below
         except BaseException:
             # It may have been granted, or be granted yet: whoever is told nothing must hold nothing.
             with contextlib.suppress(Exception):
-                await self._port.finish(self._undo(token))
+                await self._port.finish(self._undo(asking.token))
             raise
 
     async def _undo(self, token: str) -> None:
@@ -286,22 +309,20 @@ class AsyncLock:
             self.name, token, channel=self._channel, fair=self._fair, end_anyway=True, timeout=UNDO_TIME
         )
 
-    async def _await_wakeup(
-        self, token: str, until: float, waiter: Waiter, held_for: float
-    ) -> AsyncLease | None:
+    async def _await_wakeup(self, asking: _Asking, until: float, waiter: Waiter) -> AsyncLease | None:
         while (left := until - self._port.now()) > 0:
-            await self._room.wakeups.wait(waiter, left, held_for)
-            lease, held_for = await self._attempt(token, queued=True)
+            await self._room.wakeups.wait(waiter, left, asking.held_for)
+            lease = await self._attempt(asking)
             if lease is not None:
                 return lease
         return None
 
-    async def _poll(self, token: str, until: float) -> AsyncLease | None:
+    async def _poll(self, asking: _Asking, until: float) -> AsyncLease | None:
         longest = FIRST_POLL
         while (left := until - self._port.now()) > 0:
             longest = min(LONGEST_POLL, longest * 2)
             await self._port.sleep(min(left, random.uniform(FIRST_POLL, longest)))  # noqa: S311  # jitter
-            lease, _ = await self._attempt(token, queued=True)
+            lease = await self._attempt(asking)
             if lease is not None:
                 return lease
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, cast
 
@@ -39,10 +39,13 @@ class Grant:
         fence: The grant's fence; ``None`` if it was refused.
         held_for: Seconds until it is worth while to look again unasked, when refused: what the holder's
             lease still runs; infinite if it has no end, or if others of a fair lock come first.
+        doubtful: Whether the request was sent more than once, so that an earlier copy of it may still
+            arrive, and be granted when nobody expects it.
     """
 
     fence: int | None
     held_for: float
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +141,13 @@ class LockRoom:
         memory = max(FENCE_MEMORY, 2 * ttl)
         line = (waiter_of(token) if queued else "", millis(HEARTBEAT), self.channel(name) if fair else "")
         keys += self._queue(name, fair=fair)
-        return await self.port.run(
-            ACQUIRE(keys, token, millis(ttl), millis(memory), self.port.label(), *line)
+        copies: list[None] = []
+        call = replace(
+            ACQUIRE(keys, token, millis(ttl), millis(memory), self.port.label(), *line),
+            on_repeat=lambda: copies.append(None),
         )
+        grant = await self.port.run(call)
+        return replace(grant, doubtful=bool(copies))
 
     async def renew(self, name: str, token: str, ttl: float) -> bool:
         """Start one lease anew; say whether it still lived."""
