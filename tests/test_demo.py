@@ -248,6 +248,8 @@ def test_interrupted_it_stops_its_workers_and_says_so(log: Path) -> None:
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"},
         text=True,
+        # A job in the background of a shell ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert process.stdout is not None
     while "worker processes" not in process.stdout.readline():
