@@ -105,10 +105,11 @@ class ThreadPort:
         changed = threading.Condition()
 
         def run(number: int, flow: Coroutine[object, None, T]) -> None:
+            outcome: Outcome[T]
             try:
                 outcome = Outcome(step(flow))
             except Exception as error:  # noqa: BLE001  # it is the caller's to judge
-                outcome = Outcome[T](error=error)
+                outcome = Outcome(error=error)
             with changed:
                 outcomes[number] = outcome
                 changed.notify_all()
