@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
+import redis.asyncio
+import valkey.asyncio.cluster
+import valkey.cluster
 
 from coord import AsyncCoord, Coord
 from coord._engine.urls import open_sync
 from tests.flavours import awaitable
+from tests.test_hub import exercise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,3 +88,22 @@ async def test_keys_of_one_object_share_a_slot_and_objects_spread(
     assert len(slots) == 40
     assert all(len(one) == 1 for one in slots.values())
     assert len(set.union(*slots.values())) > 20
+
+
+@pytest.mark.parametrize("library", ["redis", "valkey"])
+async def test_cluster_clients_of_both_libraries_may_be_wrapped(
+    cluster_url: str, behind: Any, prefix: str, library: str
+) -> None:
+    host, _, port = cluster_url.removeprefix("redis+cluster://").partition(":")
+    kind, async_kind = {
+        "redis": (redis.RedisCluster, redis.asyncio.RedisCluster),
+        "valkey": (valkey.cluster.ValkeyCluster, valkey.asyncio.cluster.ValkeyCluster),
+    }[library]
+    client: Any = kind(host=host, port=int(port))
+    await exercise(awaitable(Coord(client, prefix=f"{prefix}s")))
+    client.close()
+    async_client: Any = async_kind(host=host, port=int(port))
+    await exercise(AsyncCoord(async_client, prefix=f"{prefix}a"))
+    await async_client.aclose()
+    for key in behind.scan_iter(f"{prefix}*"):
+        behind.delete(key)

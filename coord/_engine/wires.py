@@ -200,7 +200,8 @@ class BlockingWire:
             target = client.get_node_from_key(key)
         else:
             target = client.get_default_node()
-        return client.get_redis_connection(target).connection_pool
+        connect = getattr(client, "get_redis_connection", None) or client.get_valkey_connection
+        return connect(target).connection_pool
 
     async def ask(
         self, line: tuple[Any, Any], words: tuple[Word, ...], seconds: float, *, asking: bool
