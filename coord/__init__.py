@@ -1,11 +1,22 @@
 """Distributed coordination primitives on Redis and Valkey, sync and async over the same Lua scripts."""
 
 from coord.activity import Activity, AsyncActivity, AsyncCohort, Cohort
-from coord.errors import CoordError, LockError, LockLost, LockTimeout, SelfDeadlock, WrongKeyType
+from coord.errors import (
+    CoordError,
+    LockError,
+    LockLost,
+    LockTimeout,
+    QuorumError,
+    SelfDeadlock,
+    Vote,
+    WrongKeyType,
+)
 from coord.hub import AsyncCoord, Coord
 from coord.leaderboard import AsyncLeaderboard, Entry, Leaderboard, Submission
 from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, Decision, SlidingWindow, TokenBucket
 from coord.locks import AsyncHold, AsyncLease, AsyncLock, AsyncLoss, Hold, Lease, Lock, LockStatus, Loss
+from coord.quorum import AsyncQuorum, Quorum
+from coord.redlock import AsyncQuorumLock, QuorumLock
 from coord.uniques import AsyncUniqueCounter, Estimate, UniqueCounter
 
 __version__ = "0.1.0"
@@ -20,6 +31,8 @@ __all__ = (
     "AsyncLease",
     "AsyncLock",
     "AsyncLoss",
+    "AsyncQuorum",
+    "AsyncQuorumLock",
     "AsyncSlidingWindow",
     "AsyncTokenBucket",
     "AsyncUniqueCounter",
@@ -38,11 +51,15 @@ __all__ = (
     "LockStatus",
     "LockTimeout",
     "Loss",
+    "Quorum",
+    "QuorumError",
+    "QuorumLock",
     "SelfDeadlock",
     "SlidingWindow",
     "Submission",
     "TokenBucket",
     "UniqueCounter",
+    "Vote",
     "WrongKeyType",
     "__version__",
 )

@@ -11,12 +11,24 @@ Redis' own exceptions (``redis.ConnectionError``, ``redis.TimeoutError``, ...) p
     └── LockError
         ├── LockTimeout       (also a TimeoutError) it stayed held for as long as you would wait
         ├── LockLost          you held it, and no longer do
-        └── SelfDeadlock      you hold it yourself, and would wait for ever
+        ├── SelfDeadlock      you hold it yourself, and would wait for ever
+        └── QuorumError       too few servers could be asked to decide whose it is
 """
 
 from __future__ import annotations
 
-__all__ = ["CoordError", "LockError", "LockLost", "LockTimeout", "SelfDeadlock", "WrongKeyType"]
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "CoordError",
+    "LockError",
+    "LockLost",
+    "LockTimeout",
+    "QuorumError",
+    "SelfDeadlock",
+    "WrongKeyType",
+]
 
 
 class CoordError(Exception):
@@ -84,3 +96,37 @@ class SelfDeadlock(LockError):
             f"lock {name!r} is held by this very task or thread, which would wait for itself for ever; "
             "make the lock with reentrant=True, give it a timeout, or do not nest its blocks",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What one server of a quorum answered.
+
+    Attributes:
+        node: Which server: its number and address, without secrets.
+        outcome: ``"granted"``; ``"refused"``, by the lock's state there; ``"failed"``, when there was no
+            answer or an error; ``"quarantined"``, when it has not been up for long enough to vote;
+            ``"pending"``, when the matter was decided before it answered.
+        why: More about it, for people; may be empty.
+    """
+
+    node: str
+    outcome: Literal["granted", "refused", "failed", "quarantined", "pending"]
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.node} {self.outcome}" + (f" ({self.why})" if self.why else "")
+
+
+class QuorumError(LockError):
+    """Too many servers failed for the others to decide. Neither "granted" nor "held by another".
+
+    Attributes:
+        votes: What each server answered, in the order in which the quorum was given them.
+    """
+
+    def __init__(self, name: str, votes: tuple[Vote, ...]) -> None:
+        super().__init__(
+            name, f"lock {name!r}: no quorum among {len(votes)} servers: {'; '.join(map(str, votes))}"
+        )
+        self.votes = votes

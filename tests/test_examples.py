@@ -15,6 +15,11 @@ PROMISES = {
         "5 tasks wrote one after the other",
         "still held by another",
     ],
+    "quorum": [
+        "another try meanwhile gives None",
+        "5 tasks held it in turn; fences in order: True",
+        "no majority, since these failed",
+    ],
     "token_bucket": ["request 6: denied, retry after", "costs 4: True; then one that costs 3: False"],
     "sliding_window": ["attempt 4: denied, retry after", "of 20 attempts at once, 3 were allowed"],
     "unique_visitors": ["1000 in truth", "Tuesday: 2 readers; June: 3 readers"],

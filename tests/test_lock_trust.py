@@ -24,6 +24,7 @@ from coord._engine import wakeups
 from coord._engine.urls import open_sync
 from tests import servers
 from tests.conftest import keys_of
+from tests.flavours import awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -355,6 +356,26 @@ async def test_an_outage_shorter_than_the_lease_costs_nothing(own_server: server
         await asyncio.sleep(1.5)
 
         assert lease.valid
+
+
+async def test_a_renewal_that_hangs_past_the_deadline_means_lost(
+    own_server: servers.Process, flavour: str
+) -> None:
+    hub: Any = (
+        Coord.connect(url(own_server), call_timeout=0.3)
+        if flavour == "sync"
+        else AsyncCoord.connect(url(own_server), call_timeout=0.3)
+    )
+    hub = awaitable(hub)
+    lease = await hub.lock("x", ttl=0.2).acquire()
+    os.kill(own_server.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(LockLost):
+            await lease.renew()
+        assert lease.lost.is_set()
+    finally:
+        os.kill(own_server.pid, signal.SIGCONT)
+    await hub.close()
 
 
 async def test_the_users_own_exception_and_an_outer_cancellation_come_first(

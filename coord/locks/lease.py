@@ -96,7 +96,14 @@ class AsyncLease:
         self._refuse_fork()
         length = self._lock._ttl if ttl is None else seconds(ttl, "ttl", at_least=SHORTEST_TTL)
         sent_at = self._port.now()
-        if self._over or not await self._lock._room.renew(self.name, self.token, length):
+        try:
+            alive = not self._over and await self._lock._room.renew(self.name, self.token, length)
+        except Exception as error:
+            if self.valid:
+                raise
+            await self._lose()
+            raise LockLost(self.name) from error
+        if not alive:
             await self._lose()
             raise LockLost(self.name)
         self._renewed(sent_at, length)
