@@ -131,7 +131,7 @@ async def test_many_waiters_on_many_names_share_one_connection(own_server: serve
             async with anyio.create_task_group() as group:
                 for number in range(100):
                     group.start_soon(worker, f"n{number % 5}")
-                while client.pubsub_numsub(*[f"coord:lock:{{n{n}}}:free" for n in range(5)])[-1][1] == 0:
+                while len(client.pubsub_channels()) < 5:
                     await asyncio.sleep(0.01)
                 await asyncio.sleep(0.1)
                 listening = [one for one in client.client_list() if one["sub"] != "0"]
@@ -140,6 +140,44 @@ async def test_many_waiters_on_many_names_share_one_connection(own_server: serve
                     lease.release()
 
     assert len(done) == 100
+
+
+async def test_a_release_wakes_one_waiter_among_all_processes(
+    own_server: servers.Process, no_fallback: None
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        hubs = [await stack.enter_async_context(AsyncCoord.connect(url(own_server))) for _ in range(5)]
+        client = stack.enter_context(redis.Redis(port=own_server.port))
+        held = await hubs[0].lock("x").acquire()
+        waiting = [asyncio.create_task(hub.lock("x").acquire(timeout=20)) for hub in hubs[1:]]
+        while client.zcard("coord:lock:{x}:waiting") < 4:
+            await asyncio.sleep(0.01)
+        before = commands(client)["evalsha"]
+        for left in (3, 2, 1, 0):
+            await held.release()
+            done, rest = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            assert (len(done), len(rest)) == (1, left)
+            held, waiting = done.pop().result(), list(rest)
+        await held.release()
+
+        assert commands(client)["evalsha"] - before == 4 + 5, "an attempt of each, and a release of each"
+
+
+async def test_a_release_passes_over_waiters_whose_process_is_gone(
+    real_server: str, prefix: str, no_fallback: None
+) -> None:
+    waiting = f"{prefix}:lock:{{x}}:waiting"
+    with open_sync(real_server).client as client:
+        async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
+            held = await hub.lock("x").acquire()
+            client.zadd(waiting, {f"nowhere:{number}": number for number in range(1, 4)})
+            patient = asyncio.create_task(hub.lock("x").acquire(timeout=20))
+            while client.zcard(waiting) < 4:
+                await asyncio.sleep(0.01)
+            await held.release()
+            await (await patient).release()
+
+        assert client.exists(waiting) == 0
 
 
 async def test_a_dropped_message_delays_a_hand_off_by_a_second_at_most(

@@ -94,10 +94,9 @@ class TestScript:
 
         assert "tostring" not in text
         for left, right in re.findall(r"(\S+)\s*\.\.\s*(\S+)", text):
-            assert left.rstrip(")").endswith("'") or "format" in right or left in ("value", "channel"), (
-                left,
-                right,
-            )
+            assert (
+                left.rstrip(")").endswith("'") or "format" in right or left in ("value", "channel", "token")
+            ), (left, right)
 
     def test_what_it_creates_gets_a_ttl(self, path: Path) -> None:
         text = code(path.read_text())

@@ -162,20 +162,20 @@ class Server:
     def info(self, keys: list[str], args: list[Any]) -> bytes:
         return b"run_id:%s\r\nuptime_in_seconds:%d\r\n" % (self.identity()[0].encode(), self.identity()[1])
 
-    def lock_acquire(self, keys: list[str], args: list[Any]) -> list[Any]:
-        lock, fence_key, ended = keys
+    def lock_acquire(self, keys: list[str], args: list[Any]) -> bytes | list[Any]:
+        lock, fence_key, ended = keys[:3]
         token, ttl, memory = args[:3]
         held = self.get(lock)
         if held is not None and held[0] == token:
             self.set(lock, held, ttl)
-            return [b"%d" % held[1], ttl, 0]
+            return b"%d" % held[1]
         if held is not None or self.get(ended) is not None:
-            return [b"", 0, 0]
+            return [0, 0]
         micros = 0 if self._faults.clocks_stand_still else int(self.clock() * 1e6)
         fence = max((self.get(fence_key) or 0) + 1, micros)
         self.set(fence_key, fence, memory)
         self.set(lock, (token, fence), ttl)
-        return [b"%d" % fence, ttl, 0]
+        return b"%d" % fence
 
     def quorum_fence(self, keys: list[str], args: list[Any]) -> list[Any]:
         lock, fence_key = keys
@@ -194,7 +194,7 @@ class Server:
         return [1]
 
     def lock_release(self, keys: list[str], args: list[Any]) -> int:
-        lock, ended = keys
+        lock, ended = keys[:2]
         token, memory, end_anyway = args[:3]
         held = self.get(lock)
         if held is not None and held[0] == token:

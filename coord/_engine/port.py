@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from coord._engine.script import Call
 
-__all__ = ["Guard", "Outcome", "Port", "Signal", "Tap", "step"]
+__all__ = ["Guard", "News", "Outcome", "Port", "Signal", "Tap", "step"]
 
 T = TypeVar("T")
 
@@ -68,6 +68,21 @@ class Guard(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What came in on a tap.
+
+    Attributes:
+        kind: ``subscribe``, ``unsubscribe`` or ``message``.
+        channel: On which channel.
+        text: What a message says.
+    """
+
+    kind: str
+    channel: str
+    text: str
+
+
 class Tap(Protocol):
     """A connection that messages come in on."""
 
@@ -79,8 +94,8 @@ class Tap(Protocol):
         """Ask for no more of them."""
         ...
 
-    async def read(self, seconds: float) -> tuple[str, str] | None:
-        """Wait for what comes next: its kind (``subscribe``, ``message``, ...) and its channel."""
+    async def read(self, seconds: float) -> News | None:
+        """Wait for what comes next."""
         ...
 
     async def close(self) -> None:

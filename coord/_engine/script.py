@@ -68,9 +68,11 @@ class Script(Generic[T]):
     parse: Callable[[Reply], T]
     repeatable: bool
 
-    def __call__(self, keys: Sequence[str], *args: Word) -> Call[T]:
+    def __call__(
+        self, keys: Sequence[str], *args: Word, on_repeat: Callable[[], object] | None = None
+    ) -> Call[T]:
         """Make a call of this script on ``keys`` with ``args``."""
-        return Call(self, tuple(keys), args, self.parse, self.repeatable)
+        return Call(self, tuple(keys), args, self.parse, self.repeatable, on_repeat)
 
     @cached_property
     def text(self) -> str:

@@ -2,31 +2,34 @@
 
 Theory
 ------
-A waiter that polls is late or expensive. Here the release script publishes to the object's channel, and
-one connection listens for all waiters of a Coord, however many there are and whatever they wait for.
+A waiter that polls is late or expensive. Here a waiter leaves word with the server of who and where it is,
+and the script that frees what it waits for publishes that to the channel of its *home*, its Coord. One
+connection a Coord listens, for all its waiters, however many there are and whatever they wait for.
 
 Rules
 -----
-1. Messages are hints; only another attempt decides. A message wakes the first local waiter of its channel
-   and no other, so that a release does not stampede.
+1. Messages are hints; only another attempt decides. A message names one waiter among all processes, so
+   that a release does not stampede.
 2. A message that came before a waiter was listening is lost to it. So whoever begins to wait is woken
    once its subscription is confirmed, or at once if it already was; and all are woken when the
    connection broke and messages may have been lost.
 3. The first waiter of a channel stands guard for the others of this Coord: it alone looks again when the
    holder's lease ends, and once a second in case a message was dropped. When it goes, the next is told.
-4. A waiter that leaves with an unused wake-up passes it on.
+   A waiter that has to give signs of life looks again for itself.
+4. Who stops to wait says so to the server, which wakes another in its place if there is reason to.
 """
 
 from __future__ import annotations
 
 import logging
 import random
+import secrets
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coord._engine.port import Port, Signal, Tap
+    from coord._engine.port import News, Port, Signal, Tap
 
 __all__ = ["FALLBACK", "Waiter", "Wakeups"]
 
@@ -44,16 +47,25 @@ class Waiter:
 
     Attributes:
         channel: What it waits on.
+        who: What messages call it.
+        alone: Whether it looks again for itself, and not only while it is the first of its channel.
         signal: Set when it is to look again.
         promoted: Set with the signal when it has only become the first of its channel.
     """
 
-    __slots__ = ("channel", "promoted", "signal")
+    __slots__ = ("alone", "channel", "promoted", "signal", "who")
 
-    def __init__(self, channel: str, signal: Signal) -> None:
+    def __init__(self, channel: str, who: str, signal: Signal, *, alone: bool) -> None:
         self.channel = channel
+        self.who = who
+        self.alone = alone
         self.signal = signal
         self.promoted = False
+
+    def wake(self) -> None:
+        """Let it look again."""
+        self.promoted = False
+        self.signal.set()
 
 
 class Wakeups:
@@ -69,6 +81,7 @@ class Wakeups:
 
     def _set_up(self) -> None:
         self._process = self._port.process()
+        self._home = secrets.token_hex(6)
         self._mutex = self._port.mutex()
         self._queues: dict[str, list[Waiter]] = {}
         self._subscribed: set[str] = set()
@@ -78,11 +91,20 @@ class Wakeups:
         self._listens: Callable[[], bool] = bool
         self._closing = False
 
-    async def join(self, channel: str) -> Waiter | None:
-        """Begin to wait on ``channel``; ``None`` where nothing can be listened to."""
+    @property
+    def home(self) -> str:
+        """What distinguishes this Coord from all others, those of forked children too."""
         if self._process != self._port.process():
             self._set_up()  # a forked child has neither its parent's thread nor its connection
-        waiter = Waiter(channel, self._port.signal())
+        return self._home
+
+    def hears(self, channel: str) -> bool:
+        """Say whether messages on ``channel`` come in already, so that to join costs nothing."""
+        return channel in self._confirmed
+
+    async def join(self, channel: str, who: str, *, alone: bool = False) -> Waiter | None:
+        """Begin to wait on ``channel``, one of this home; ``None`` where nothing can be listened to."""
+        waiter = Waiter(channel, who, self._port.signal(), alone=alone)
         with self._mutex:
             if self._tap is None:
                 self._tap = self._port.tap()
@@ -97,7 +119,7 @@ class Wakeups:
             if not known:
                 await self._subscribe(tap, channel)
         except BaseException:
-            self.leave(waiter, acquired=False)
+            self.leave(waiter)
             raise
         with self._mutex:
             if not self._listens():
@@ -127,7 +149,7 @@ class Wakeups:
         fallback = min(FALLBACK, max(0.0, lease)) + random.uniform(0, HERD)  # noqa: S311  # jitter
         while True:
             left = until - self._port.now()
-            first = self._queues[waiter.channel][0] is waiter
+            first = waiter.alone or self._queues[waiter.channel][0] is waiter
             woken = await self._port.wait(waiter.signal, min(left, fallback) if first else left)
             with self._mutex:
                 promoted, waiter.promoted = waiter.promoted, False
@@ -137,33 +159,20 @@ class Wakeups:
                 return
             fallback = FALLBACK
 
-    def leave(self, waiter: Waiter, *, acquired: bool) -> None:
-        """Wait no longer. An unused wake-up, and the first place, go to the next."""
+    def leave(self, waiter: Waiter) -> None:
+        """Wait no longer. The first place goes to the next."""
         with self._mutex:
             queue = self._queues[waiter.channel]
             first = queue[0] is waiter
             queue.remove(waiter)
-            if not queue:
-                return
-            if waiter.signal.is_set() and not waiter.promoted and not acquired:
-                self._wake(queue)
-            elif first and not queue[0].signal.is_set():
+            if first and queue and not queue[0].signal.is_set():
                 queue[0].promoted = True
                 queue[0].signal.set()
-
-    def _wake(self, queue: list[Waiter]) -> None:
-        """Wake the first who is not awake yet; being promoted is not being awake."""
-        for waiter in queue:
-            if waiter.promoted or not waiter.signal.is_set():
-                waiter.promoted = False
-                waiter.signal.set()
-                return
 
     def _wake_all(self, channels: list[str]) -> None:
         for channel in channels:
             for waiter in self._queues.get(channel, ()):
-                waiter.promoted = False
-                waiter.signal.set()
+                waiter.wake()
 
     async def _listen(self) -> None:
         """Hand on what comes in, for as long as somebody waits."""
@@ -178,7 +187,7 @@ class Wakeups:
                     if any(self._queues.values()):
                         waited_for = now
                     if news is not None:
-                        self._hand_on(*news)
+                        self._hand_on(news)
                 if now - pruned > IDLE:
                     pruned = now
                     await self._prune()
@@ -208,7 +217,7 @@ class Wakeups:
         self._confirmed.clear()
         self._queues = {channel: queue for channel, queue in self._queues.items() if queue}
 
-    async def _next(self, tap: Tap) -> tuple[str, str] | None:
+    async def _next(self, tap: Tap) -> News | None:
         try:
             if not self._is_lost:
                 return await tap.read(READ)
@@ -218,12 +227,14 @@ class Wakeups:
             await self._reconnect(tap)
         return None
 
-    def _hand_on(self, kind: str, channel: str) -> None:
-        if kind == "subscribe":
-            self._confirmed.add(channel)
-            self._wake_all([channel])
-        elif kind == "message":
-            self._wake(self._queues.get(channel, []))
+    def _hand_on(self, news: News) -> None:
+        if news.kind == "subscribe":
+            self._confirmed.add(news.channel)
+            self._wake_all([news.channel])
+        elif news.kind == "message":
+            for waiter in self._queues.get(news.channel, ()):
+                if waiter.who == news.text:
+                    waiter.wake()
 
     async def _reconnect(self, broken: Tap) -> None:
         """Listen anew on another connection, and wake everyone: messages may have been lost."""

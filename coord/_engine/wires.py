@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from anyio import CancelScope
 
+from coord._engine.port import News
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
@@ -314,11 +316,15 @@ class SuspendingWire:
             await client.aclose()
 
 
-def _news(message: Any) -> tuple[str, str] | None:
+def _news(message: Any) -> News | None:
     if message is None:
         return None
-    channel = message["channel"]
-    return message["type"], channel.decode() if isinstance(channel, bytes) else str(channel)
+    data = message["data"]
+    return News(message["type"], _plain(message["channel"]), _plain(data))
+
+
+def _plain(word: Any) -> str:
+    return word.decode() if isinstance(word, bytes) else str(word)
 
 
 class BlockingTap:
@@ -335,7 +341,7 @@ class BlockingTap:
         """See ``Tap``."""
         self._pubsub.unsubscribe(channel)
 
-    async def read(self, seconds: float) -> tuple[str, str] | None:
+    async def read(self, seconds: float) -> News | None:
         """See ``Tap``."""
         return _news(self._pubsub.get_message(timeout=seconds))
 
@@ -359,7 +365,7 @@ class SuspendingTap:
         """See ``Tap``."""
         await self._pubsub.unsubscribe(channel)
 
-    async def read(self, seconds: float) -> tuple[str, str] | None:
+    async def read(self, seconds: float) -> News | None:
         """See ``Tap``."""
         return _news(await self._pubsub.get_message(timeout=seconds))
 

@@ -29,9 +29,10 @@ what all locks of one Coord share.
 """
 
 from coord.locks.blocking import Hold, Lease, Lock, Loss
+from coord.locks.calls import LockStatus
 from coord.locks.lease import AsyncLease, AsyncLoss
 from coord.locks.lock import AsyncHold, AsyncLock
-from coord.locks.room import LockRoom, LockStatus
+from coord.locks.room import LockRoom
 
 __all__ = [
     "AsyncHold",

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from coord._engine.checks import Seconds
-    from coord.locks.room import LockRoom, LockStatus
+    from coord.locks.calls import LockStatus
+    from coord.locks.room import LockRoom
 
 __all__ = ["Hold", "Lease", "Lock", "Loss"]
 

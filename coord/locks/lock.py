@@ -8,13 +8,14 @@ import inspect
 import math
 import random
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from coord._engine.checks import one_of, patience, seconds
 from coord.errors import LockLost, LockTimeout, SelfDeadlock
+from coord.locks.calls import LockCalls, waiter_of
 from coord.locks.lease import SHORTEST_TTL, AsyncLease
-from coord.locks.room import Holding, waiter_of
+from coord.locks.room import Holding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from coord._engine.checks import Seconds
     from coord._engine.wakeups import Waiter
-    from coord.locks.room import LockRoom, LockStatus
+    from coord.locks.calls import LockStatus
+    from coord.locks.room import LockRoom
 
 __all__ = ["AsyncHold", "AsyncLock"]
 
@@ -36,20 +38,24 @@ LONGEST_POLL = 0.1
 
 
 @dataclass(slots=True)
-class _Asking:
+class Asking:
     """One acquisition that is under way.
 
     Attributes:
         token: Its token; the same for every attempt.
-        queued: Whether it stands in the queue of a fair lock.
+        waiter: As whom it stands in the queue; empty if it does not.
         held_for: What the last refusal said of the holder's lease.
         doubtful: Whether a copy of a request may still be on its way, so that the token has to be ended.
     """
 
-    token: str
-    queued: bool = False
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+    waiter: str = ""
     held_for: float = 0.0
     doubtful: bool = False
+
+    def doubt(self) -> None:
+        """Note that a copy may be on its way."""
+        self.doubtful = True
 
 
 class AsyncLock:
@@ -88,8 +94,7 @@ class AsyncLock:
         self._fair = fair
         self._reentrant = reentrant
         self._listens = one_of(wait, "wait", ("signal", "poll")) == "signal" and room.port.one_slot()
-        channel = room.channel(name)  # spelled in any case: it refuses a bad name now
-        self._channel = channel if self._listens else ""
+        self._calls = LockCalls(room.keys, name, fair=fair, wakes=self._listens)
         self._entered: dict[int, list[AsyncHold]] = {}
         self.name = name
 
@@ -109,10 +114,10 @@ class AsyncLock:
 
         Complexity: O(1), one round trip.
         """
-        asking = _Asking(secrets.token_hex(16))
+        asking = Asking()
         lease = await self._attempt(asking)
         if lease is None and asking.doubtful:
-            await self._port.finish(self._undo(asking.token))
+            await self._give_up(asking)
         return lease
 
     async def acquire(self, *, timeout: Seconds | None = None) -> AsyncLease:
@@ -137,16 +142,19 @@ class AsyncLock:
         """
         limit = patience(timeout)
         until = self._port.now() + limit
-        asking = _Asking(secrets.token_hex(16), queued=self._fair and limit > 0)
-        lease = await self._attempt(asking)
-        if lease is not None:
-            return lease
+        asking = Asking()
+        if self._fair and limit > 0:
+            asking.waiter = self._waiter(asking)
+        lease = None
         try:
-            self._refuse_self_deadlock(limit)
-            lease = await self._wait(asking, until)
+            if not (limit and self._listens and self._room.wakeups.hears(self._channel)):
+                lease = await self._attempt(asking)
+            if lease is None:
+                self._refuse_self_deadlock(limit)
+                lease = await self._wait(asking, until)
         finally:
-            if lease is None and (asking.queued or asking.doubtful):
-                await self._port.finish(self._undo(asking.token))
+            if lease is None and (asking.waiter or asking.doubtful):
+                await self._give_up(asking)
         if lease is None:
             raise LockTimeout(self.name, limit)
         return lease
@@ -193,7 +201,7 @@ class AsyncLock:
         token, _, fence = exported.partition(":")
         if len(token) != 32 or not fence.isdecimal():  # noqa: PLR2004  # 16 bytes in hexadecimal
             raise ValueError("exported must be what lease.export() returned")
-        lease = AsyncLease(self, token, int(fence), self._port.now(), self._ttl)
+        lease = AsyncLease(self, Asking(token), int(fence), self._port.now(), self._ttl)
         await lease.renew()
         return lease
 
@@ -205,7 +213,7 @@ class AsyncLock:
 
         Complexity: O(1), one round trip.
         """
-        return await self._room.status(self.name)
+        return await self._room.status(self._calls)
 
     async def force_release(self, *, reason: str) -> bool:
         """Take the lock from whoever holds it, who will learn of it at the next renewal or release.
@@ -220,7 +228,7 @@ class AsyncLock:
         """
         if not isinstance(reason, str) or not reason:
             raise ValueError(f"reason must be a str that says why, not {reason!r}")
-        return await self._room.force_release(self.name, reason)
+        return await self._room.force_release(self._calls, reason)
 
     def __call__(
         self, function: Callable[P, Coroutine[object, object, R]]
@@ -267,49 +275,57 @@ class AsyncLock:
             if not holds:
                 self._entered.pop(me, None)
 
-    async def _wait(self, asking: _Asking, until: float) -> AsyncLease | None:
-        if not self._listens:
+    @property
+    def _channel(self) -> str:
+        """Where this process listens for what wakes its waiters."""
+        return f"{self._calls.channel}:{self._room.wakeups.home}"
+
+    def _waiter(self, asking: Asking) -> str:
+        return f"{self._room.wakeups.home}:{waiter_of(asking.token)}"
+
+    async def _wait(self, asking: Asking, until: float) -> AsyncLease | None:
+        if not self._listens or until <= self._port.now():
             return await self._poll(asking, until)
-        mine = f"{self._channel}:{waiter_of(asking.token)}" if self._fair else self._channel
-        waiter = await self._room.wakeups.join(mine) if until > self._port.now() else None
+        waiter = await self._room.wakeups.join(self._channel, waiter_of(asking.token), alone=self._fair)
         if waiter is None:
             return await self._poll(asking, until)
-        lease = None
+        asking.waiter = self._waiter(asking)
         try:
-            lease = await self._await_wakeup(asking, until, waiter)
+            return await self._await_wakeup(asking, until, waiter)
         finally:
-            self._room.wakeups.leave(waiter, acquired=lease is not None)
-        return lease
+            self._room.wakeups.leave(waiter)
 
-    async def _attempt(self, asking: _Asking) -> AsyncLease | None:
+    async def _attempt(self, asking: Asking) -> AsyncLease | None:
         """Ask once more with the same token; return the lease, if it is granted."""
         try:
             for _ in range(GRANT_ATTEMPTS):
                 sent_at = self._port.now()
                 grant = await self._room.acquire(
-                    self.name, asking.token, self._ttl, fair=self._fair, queued=asking.queued
+                    self._calls, asking.token, self._ttl, asking.waiter, on_repeat=asking.doubt
                 )
                 asking.held_for = grant.held_for
-                asking.doubtful = asking.doubtful or grant.doubtful
                 if grant.fence is None:
                     return None
-                lease = AsyncLease(self, asking.token, grant.fence, sent_at, self._ttl)
+                lease = AsyncLease(self, asking, grant.fence, sent_at, self._ttl)
                 if lease.valid:
                     return lease
                 # The answer took longer than the lease. Asking again starts the lease anew.
             raise LockLost(self.name)  # noqa: TRY301  # the token is given up below
         except BaseException:
             # It may have been granted, or be granted yet: whoever is told nothing must hold nothing.
-            with contextlib.suppress(Exception):
-                await self._port.finish(self._undo(asking.token))
+            await self._give_up(asking)
             raise
 
-    async def _undo(self, token: str) -> None:
-        await self._room.release(
-            self.name, token, channel=self._channel, fair=self._fair, end_anyway=True, timeout=UNDO_TIME
-        )
+    async def _give_up(self, asking: Asking) -> None:
+        """End a token that may hold the lock, come to hold it, or stand in its queue; as far as possible."""
+        with contextlib.suppress(Exception):
+            await self._port.finish(self._undo(asking))
 
-    async def _await_wakeup(self, asking: _Asking, until: float, waiter: Waiter) -> AsyncLease | None:
+    async def _undo(self, asking: Asking) -> None:
+        await self._room.release(self._calls, asking.token, asking.waiter, end_anyway=True, timeout=UNDO_TIME)
+        asking.waiter, asking.doubtful = "", False
+
+    async def _await_wakeup(self, asking: Asking, until: float, waiter: Waiter) -> AsyncLease | None:
         while (left := until - self._port.now()) > 0:
             await self._room.wakeups.wait(waiter, left, asking.held_for)
             lease = await self._attempt(asking)
@@ -317,7 +333,7 @@ class AsyncLock:
                 return lease
         return None
 
-    async def _poll(self, asking: _Asking, until: float) -> AsyncLease | None:
+    async def _poll(self, asking: Asking, until: float) -> AsyncLease | None:
         longest = FIRST_POLL
         while (left := until - self._port.now()) > 0:
             longest = min(LONGEST_POLL, longest * 2)
@@ -425,8 +441,7 @@ class AsyncHold:
     async def _release(self, lease: AsyncLease) -> None:
         if lease.lost.is_set():
             await lease._lose()
-            with contextlib.suppress(Exception):  # it is lost already; this only tidies up
-                await self._lock._undo(lease.token)
+            await self._lock._give_up(lease._asking)  # it is lost already; this only tidies up
             raise LockLost(lease.name)
         await lease.release()
 
@@ -437,5 +452,4 @@ class AsyncHold:
             return
         room.renewals.remove(lease)
         lease._over = True
-        with contextlib.suppress(Exception):
-            await room.port.finish(self._lock._undo(lease.token))
+        await self._lock._give_up(lease._asking)

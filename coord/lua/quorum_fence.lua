@@ -2,7 +2,7 @@
 -- stands. Tell as well which run of the server says so: one that has just started may have forgotten the
 -- lock of another, and its word must not count.
 --
--- KEYS[1] lock     hash {token, fence, ...}
+-- KEYS[1] lock     string, the holder: "token fence since label" (see lock_acquire.lua)
 -- KEYS[2] fence    string, the highest fence handed out for this name
 -- ARGV[1] token    the holder
 -- ARGV[2] granted  the fence that this server granted to it
@@ -14,8 +14,9 @@ local lock, fence_key = KEYS[1], KEYS[2]
 local token, granted, agreed, memory = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 local stands = 0
-local held = redis.call('HMGET', lock, 'token', 'fence')
-if held[1] == token and held[2] == granted then
+local holder = redis.call('GET', lock) or ''
+local grant = token .. ' ' .. granted .. ' '
+if string.sub(holder, 1, #grant) == grant then
   stands = 1
   if tonumber(agreed) > tonumber(redis.call('GET', fence_key) or '0') then
     redis.call('SET', fence_key, agreed, 'PX', memory)

@@ -8,24 +8,13 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from coord._engine.checks import millis
 from coord._engine.port import Outcome
 from coord._engine.script import Script
 from coord.errors import QuorumError
 from coord.locks import LockRoom, LockStatus
+from coord.locks.calls import Grant, LockCalls, renewal
 from coord.locks.lease import DRIFT_FLOOR, DRIFT_SHARE
 from coord.locks.lock import UNDO_TIME
-from coord.locks.room import (
-    ACQUIRE,
-    BREAK,
-    BROKEN_MEMORY,
-    ENDED_MEMORY,
-    FENCE_MEMORY,
-    RELEASE,
-    RENEW,
-    STATUS,
-    Grant,
-)
 from coord.redlock.votes import (
     Bid,
     QuarantinedError,
@@ -56,14 +45,12 @@ PATIENCE_SHARE = 0.05
 LEAST_PATIENCE = 0.05
 """A server is waited for during 5 % of the lease, and 50 ms at the least."""
 OWED = 120.0
-NO_QUEUE = ("", 1, "")
-
 
 FENCE = Script("quorum_fence", parse=confirmation, repeatable=True)
 
 
-def _memory(bid: Bid) -> int:
-    return millis(max(FENCE_MEMORY, 2 * bid.ttl))
+def _owed_anyway() -> None:
+    """A copy of a request needs no further care: a token that ends, ends on every server."""
 
 
 class QuorumRoom(LockRoom):
@@ -129,18 +116,18 @@ class QuorumRoom(LockRoom):
                 )
 
     async def acquire(
-        self, name: str, token: str, ttl: float, *, fair: bool = False, queued: bool = False
+        self, lock: LockCalls, token: str, ttl: float, waiter: str = "", *, on_repeat: Callable[[], object]
     ) -> Grant:
         """Ask all servers once. On an exception, the caller gives the token up.
 
         Raises:
             QuorumError: Too few of them could be asked.
         """
-        del fair, queued  # arrivals at different servers are in no common order
+        del waiter, on_repeat  # arrivals at different servers are in no common order; and each token ends
         start = self.port.now()
         self._longest = max(self._longest, ttl)
         with self._mutex:
-            bid = self._bids.setdefault(token, Bid(name, token, ttl))
+            bid = self._bids.setdefault(token, Bid(lock, token, ttl))
             bid.flying += len(self.nodes)
         asked = await self._race([self._ask(node, bid) for node in self.nodes], self._elects(is_grant))
         votes = [vote_of(node, outcome) for node, outcome in zip(self.nodes, asked, strict=True)]
@@ -152,15 +139,14 @@ class QuorumRoom(LockRoom):
                 return Grant(fence, 0.0)
             if fence is not None:
                 votes = [too_late(vote, elapsed, ttl) for vote in votes]
-        self._judge(name, votes)
+        self._judge(lock.name, votes)
         with contextlib.suppress(QuorumError):  # what could not be reached is owed
-            await self.port.finish(self.release(name, token, timeout=UNDO_TIME))
+            await self.port.finish(self.release(lock, token, timeout=UNDO_TIME))
         return Grant(None, 0.0)
 
     async def _ask(self, node: Node, bid: Bid) -> int | None:
         patience = self._patience(bid.ttl)
-        keys = (*self._lock_keys(bid), self._ended(bid.name, bid.token))
-        call = ACQUIRE(keys, bid.token, millis(bid.ttl), _memory(bid), self.port.label(), *NO_QUEUE)
+        call = bid.lock.acquire(bid.token, bid.ttl, self.port.label(), on_repeat=_owed_anyway)
         try:
             if not node.known:
                 await node.identify(patience)
@@ -168,7 +154,7 @@ class QuorumRoom(LockRoom):
             self._require_age(node)
             grant = await node.run(call, patience)
             if bid.over and grant.fence is not None:
-                await self._give_back(node, bid.name, bid.token, UNDO_TIME)
+                await self._give_back(node, bid.lock, bid.token, UNDO_TIME)
                 return None
             return grant.fence
         finally:
@@ -199,14 +185,12 @@ class QuorumRoom(LockRoom):
         return await self._race(flows, self._elects(is_grant))
 
     async def _raise_fence(self, node: Node, bid: Bid, granted: int, fence: int) -> int | None:
-        call = FENCE(self._lock_keys(bid), bid.token, granted, fence, _memory(bid))
+        keys = (bid.lock.key, bid.lock.fence_key)
+        call = FENCE(keys, bid.token, granted, fence, bid.lock.memory(bid.ttl))
         answer = await node.run(call, self._patience(bid.ttl))
         node.seen(answer.run_id, answer.uptime)
         self._require_age(node)
         return fence if answer.stands else None
-
-    def _lock_keys(self, bid: Bid) -> tuple[str, str]:
-        return self.keys("lock", bid.name), self.keys("lock", bid.name, "fence")
 
     def _judge(self, name: str, votes: list[Vote]) -> None:
         """Raise unless an attempt failed because of another holder."""
@@ -227,26 +211,25 @@ class QuorumRoom(LockRoom):
         if age < wanted:
             raise QuarantinedError(f"up for {age:.1f} s, it votes in {wanted - age:.1f} s")
 
-    async def renew(self, name: str, token: str, ttl: float) -> bool:
+    async def renew(self, lock: LockCalls, token: str, ttl: float) -> bool:
         """Start one lease anew; say whether a quorum did.
 
         Raises:
             QuorumError: Too few servers could be asked. The lease ends when it would have, or is renewed
                 by another call before.
         """
-        return (await self._renew([(name, token, ttl)]))[0]
+        return (await self._renew([(lock, token, ttl)]))[0]
 
     async def renew_all(self, leases: Sequence[tuple[Renewable, float]]) -> list[bool]:
         """Start several leases anew, in one script a server; say of each whether a quorum did."""
         mine = [(cast("AsyncLease", lease), ttl) for lease, ttl in leases]
-        return await self._renew([(lease.name, lease.token, ttl) for lease, ttl in mine])
+        return await self._renew([(lease._lock._calls, lease.token, ttl) for lease, ttl in mine])
 
-    async def _renew(self, wanted: list[tuple[str, str, float]]) -> list[bool]:
+    async def _renew(self, wanted: list[tuple[LockCalls, str, float]]) -> list[bool]:
         start = self.port.now()
         self._longest = max(self._longest, *(ttl for _, _, ttl in wanted))
         patience = self._patience(min(ttl for _, _, ttl in wanted))
-        keys = [self.keys("lock", name) for name, _, _ in wanted]
-        call = RENEW(keys, *(word for _, token, ttl in wanted for word in (token, millis(ttl))))
+        call = renewal([(lock.key, token, ttl) for lock, token, ttl in wanted])
 
         def verdicts(outcomes: list[Outcome[list[bool]] | None]) -> list[bool | None]:
             answers = values(outcomes)
@@ -257,9 +240,9 @@ class QuorumRoom(LockRoom):
         )
         renewed: list[bool] = []
         for i, verdict in enumerate(verdicts(outcomes)):
-            name, _, ttl = wanted[i]
+            lock, _, ttl = wanted[i]
             if verdict is None:
-                raise QuorumError(name, self._votes(outcomes, itemgetter(i)))
+                raise QuorumError(lock.name, self._votes(outcomes, itemgetter(i)))
             renewed.append(verdict and self._validity(ttl, self.port.now() - start) > 0)
         return renewed
 
@@ -273,12 +256,12 @@ class QuorumRoom(LockRoom):
 
     async def release(
         self,
-        name: str,
+        lock: LockCalls,
         token: str,
+        waiter: str = "",
         *,
-        channel: str = "",
-        fair: bool = False,
         end_anyway: bool = True,
+        doubtful: bool = True,
         timeout: float | None = None,
     ) -> bool:
         """End a token on all servers; say whether a quorum cannot but have held it until now.
@@ -286,7 +269,7 @@ class QuorumRoom(LockRoom):
         Raises:
             QuorumError: Too few servers could be asked. They are owed it.
         """
-        del channel, fair, end_anyway  # nobody listens; and a late acquire may be under way to any server
+        del waiter, end_anyway, doubtful  # nobody stands in line; a late acquire may be under way anywhere
         limit = self._call_timeout if timeout is None else min(timeout, self._call_timeout)
         with self._mutex:
             if token in self._bids:
@@ -297,27 +280,25 @@ class QuorumRoom(LockRoom):
             return self._verdict(values(outcomes)) is not None or failed > len(self.nodes) - self.quorum
 
         outcomes = await self._race(
-            [self._give_back(node, name, token, limit) for node in self.nodes], decided
+            [self._give_back(node, lock, token, limit) for node in self.nodes], decided
         )
         answers = values(outcomes)
         verdict = self._verdict(answers)
         if verdict is None and len(answers) < self.quorum:
-            raise QuorumError(name, self._votes(outcomes, bool))
+            raise QuorumError(lock.name, self._votes(outcomes, bool))
         return verdict is not False
 
-    async def _give_back(self, node: Node, name: str, token: str, timeout: float) -> bool:
-        keys = (self.keys("lock", name), self._ended(name, token))
-        call = RELEASE(keys, token, millis(ENDED_MEMORY), 1, "", "")
+    async def _give_back(self, node: Node, lock: LockCalls, token: str, timeout: float) -> bool:
+        call = lock.release(token, end_anyway=True)
         try:
             return await node.run(call, timeout)
         except Exception:
             node.owe(call, max(OWED, 2 * self._longest))
             raise
 
-    async def status(self, name: str) -> LockStatus:
+    async def status(self, lock: LockCalls) -> LockStatus:
         """Look at a lock: held is what a quorum says is held, for as long as a quorum says so."""
-        keys = [self.keys("lock", name, *part) for part in ((), ("fence",), ("broken",))]
-        found = await self._ask_all(name, STATUS(keys))
+        found = await self._ask_all(lock.name, lock.status())
         held = [one for one in found if one.held]
         # A server that granted late has a counter of its own; the holder's fence is on a quorum.
         fence = self._agreed([one.fence for one in found if one.fence is not None])
@@ -333,11 +314,9 @@ class QuorumRoom(LockRoom):
         """Find the largest number that a quorum reaches, if there is one."""
         return sorted(numbers, reverse=True)[self.quorum - 1] if len(numbers) >= self.quorum else None
 
-    async def force_release(self, name: str, reason: str) -> bool:
+    async def force_release(self, lock: LockCalls, reason: str) -> bool:
         """Take a lock from whoever holds it; say whether anybody did on any server."""
-        keys = [self.keys("lock", name), self.keys("lock", name, "broken")]
-        call = BREAK(keys, reason.encode(), millis(BROKEN_MEMORY), self.channel(name))
-        answers = await self._ask_all(name, call)
+        answers = await self._ask_all(lock.name, lock.force_release(reason))
         return any(answers)
 
     async def _ask_all(self, name: str, call: Call[T]) -> list[T]:

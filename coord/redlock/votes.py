@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from coord._engine.nodes import Node
     from coord._engine.port import Outcome
     from coord._engine.script import Reply
+    from coord.locks.calls import LockCalls
 
 __all__ = [
     "Bid", "Confirmation", "QuarantinedError", "UndecidedError",
@@ -51,14 +52,14 @@ class Bid:
     """One attempt: what its requests to the servers share, so that one that is late knows.
 
     Attributes:
-        name: The lock.
+        lock: What it is about.
         token: Who wants it.
         ttl: For how long.
         flying: How many of its requests have not been answered.
         over: Whether it was decided against, or its lease released.
     """
 
-    name: str
+    lock: LockCalls
     token: str
     ttl: float
     flying: int = 0
