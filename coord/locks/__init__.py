@@ -24,14 +24,15 @@ Rules
 Sources: https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/; M. Kleppmann, "How to do
 distributed locking" (2016), for the fence.
 
-In this package: ``lease`` is possession, ``lock`` is the algorithm, ``blocking`` the sync faces, ``room``
-what all locks of one Coord share.
+In this package: ``lease`` is possession, ``lock`` is the algorithm, ``hold`` the ``with`` block, ``blocking``
+the sync faces, ``calls`` what is asked of the server, ``room`` what all locks of one Coord share.
 """
 
 from coord.locks.blocking import Hold, Lease, Lock, Loss
 from coord.locks.calls import LockStatus
+from coord.locks.hold import AsyncHold
 from coord.locks.lease import AsyncLease, AsyncLoss
-from coord.locks.lock import AsyncHold, AsyncLock
+from coord.locks.lock import AsyncLock
 from coord.locks.room import LockRoom
 
 __all__ = [

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 from coord._engine.faces import twin_of
 from coord._engine.port import step
+from coord.locks.hold import AsyncHold
 from coord.locks.lease import AsyncLease, AsyncLoss
-from coord.locks.lock import AsyncHold, AsyncLock
+from coord.locks.lock import AsyncLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
