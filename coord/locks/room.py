@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from coord._engine.renewals import BATCH, Renewals
 from coord._engine.wakeups import Wakeups
 from coord.locks.calls import LockCalls, renewal
+from coord.locks.eviction import warn_of_eviction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,13 +50,17 @@ class LockRoom:
         self.port = port
         self.keys = keys
         self.wakeups = Wakeups(port)
-        self.renewals = Renewals(port, self.renew_all, BATCH if port.one_slot() else 1)
+        self.renewals = Renewals(port, self.renew_all, BATCH if port.one_slot() else 1, self.look_out)
         self.holdings: dict[tuple[str, int], Holding] = {}
 
     def close(self) -> None:
         """End what runs beside the callers."""
         self.wakeups.close()
         self.renewals.close()
+
+    async def look_out(self, seconds: float) -> None:
+        """Warn of what is wrong with the server; once, when there is time for it."""
+        await warn_of_eviction(self.port, "the server", seconds)
 
     async def acquire(
         self, lock: LockCalls, token: str, ttl: float, waiter: str = "", *, on_repeat: Callable[[], object]

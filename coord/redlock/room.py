@@ -13,6 +13,7 @@ from coord._engine.script import Script
 from coord.errors import QuorumError
 from coord.locks import LockRoom, LockStatus
 from coord.locks.calls import Grant, LockCalls, renewal
+from coord.locks.eviction import warn_of_eviction
 from coord.locks.lease import DRIFT_FLOOR, DRIFT_SHARE
 from coord.locks.lock import UNDO_TIME
 from coord.redlock.votes import (
@@ -91,6 +92,13 @@ class QuorumRoom(LockRoom):
         until = self.port.now() + 2 * self._call_timeout
         while self._flying and self.port.now() < until:
             await self.port.sleep(LEAST_PATIENCE / 10)
+
+    async def look_out(self, seconds: float) -> None:
+        """Warn of what is wrong with any server."""
+        await self._race(
+            [warn_of_eviction(node.port, f"server {node.label}", seconds) for node in self.nodes],
+            lambda _: False,
+        )
 
     async def introduce(self) -> None:
         """Get to know all servers, once.
