@@ -14,7 +14,19 @@ from coord.errors import (
 from coord.hub import AsyncCoord, Coord
 from coord.leaderboard import AsyncLeaderboard, Entry, Leaderboard, Submission
 from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, Decision, SlidingWindow, TokenBucket
-from coord.locks import AsyncHold, AsyncLease, AsyncLock, AsyncLoss, Hold, Lease, Lock, LockStatus, Loss
+from coord.locks import (
+    AsyncHold,
+    AsyncLease,
+    AsyncLock,
+    AsyncLocks,
+    AsyncLoss,
+    Hold,
+    Lease,
+    Lock,
+    Locks,
+    LockStatus,
+    Loss,
+)
 from coord.quorum import AsyncQuorum, Quorum
 from coord.redlock import AsyncQuorumLock, QuorumLock
 from coord.uniques import AsyncUniqueCounter, Estimate, UniqueCounter
@@ -30,6 +42,7 @@ __all__ = (
     "AsyncLeaderboard",
     "AsyncLease",
     "AsyncLock",
+    "AsyncLocks",
     "AsyncLoss",
     "AsyncQuorum",
     "AsyncQuorumLock",
@@ -50,6 +63,7 @@ __all__ = (
     "LockLost",
     "LockStatus",
     "LockTimeout",
+    "Locks",
     "Loss",
     "Quorum",
     "QuorumError",

@@ -19,7 +19,7 @@ from coord._engine.urls import CALL_TIMEOUT, open_async, open_sync
 from coord.activity import Activity, AsyncActivity
 from coord.leaderboard import AsyncLeaderboard, Leaderboard
 from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, SlidingWindow, TokenBucket
-from coord.locks import AsyncLock, Lock, LockRoom
+from coord.locks import AsyncLock, AsyncLocks, Lock, LockRoom, Locks
 from coord.periods import Calendar
 from coord.uniques import AsyncUniqueCounter, UniqueCounter
 
@@ -146,6 +146,26 @@ class AsyncCoord:
             reentrant=reentrant,
             wait=wait,
         )
+
+    def locks(
+        self,
+        *names: str,
+        ttl: Seconds = 10,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        wait: Literal["signal", "poll"] = "signal",
+    ) -> AsyncLocks:
+        """Make a lock of several names, which are taken all together or not at all.
+
+        Args:
+            names: What is locked; each is the same lock that ``lock()`` makes. Neither their order nor a
+                name given twice makes a difference. None of them may be locked with ``fair=True`` elsewhere.
+            ttl: As for ``lock``.
+            renew: As for ``lock``.
+            max_hold: As for ``lock``.
+            wait: As for ``lock``.
+        """
+        return AsyncLocks(self._locks, names, ttl=ttl, renew=renew, max_hold=max_hold, wait=wait)
 
     def token_bucket(
         self, name: str, *, rate: float, period: Seconds = 1, burst: int | None = None
@@ -287,6 +307,16 @@ class Coord:
             reentrant=reentrant,
             wait=wait,
         )
+
+    def locks(
+        self,
+        *names: str,
+        ttl: Seconds = 10,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        wait: Literal["signal", "poll"] = "signal",
+    ) -> Locks:
+        return Locks(self._locks, names, ttl=ttl, renew=renew, max_hold=max_hold, wait=wait)
 
     def token_bucket(
         self, name: str, *, rate: float, period: Seconds = 1, burst: int | None = None

@@ -15,6 +15,11 @@ PROMISES = {
         "5 tasks wrote one after the other",
         "still held by another",
     ],
+    "several_locks": [
+        "holding ann, bob with one lease",
+        "one of them and another: None",
+        "36 transfers later there are 400 in all",
+    ],
     "quorum": [
         "another try meanwhile gives None",
         "5 tasks held it in turn; fences in order: True",

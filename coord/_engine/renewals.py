@@ -135,6 +135,8 @@ class Renewals:
         """Make a signal that a change of the entries sets."""
         signal = self._port.signal()
         self._pokes.append(signal)
+        if self._closing:
+            signal.set()  # there was nobody to poke when it was closed
         return signal
 
     async def _keep(self) -> None:

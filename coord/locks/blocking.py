@@ -44,6 +44,7 @@ class Lock:
             room, name, ttl=ttl, renew=renew, max_hold=max_hold, fair=fair, reentrant=reentrant, wait=wait
         )
         self.name = name
+        self.names: tuple[str, ...] = (name,)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
@@ -94,6 +95,7 @@ class Lease:
     def __init__(self, flow: AsyncLease) -> None:
         self._flow = flow
         self.name = flow.name
+        self.names = flow.names
         self.token = flow.token
         self.fence = flow.fence
 

@@ -36,10 +36,12 @@ class Grant:
         fence: The grant's fence; ``None`` if it was refused.
         held_for: Seconds until it is worth while to look again unasked, when refused: what the holder's
             lease still runs; infinite if it has no end, or if others of a fair lock come first.
+        by: Which of several locks refused: how many come before it.
     """
 
     fence: int | None
     held_for: float
+    by: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,11 @@ class LockCalls:
         self._ended = f"{lock}:ended:"
         self._line = (f"{lock}:queue", f"{lock}:alive") if fair else (f"{lock}:waiting",)
         self.channel = f"{lock}:free" if wakes else ""
+
+    @property
+    def lock_keys(self) -> tuple[str, ...]:
+        """The keys that live as long as the lease."""
+        return (self.key,)
 
     def acquire(
         self, token: str, ttl: float, label: str, waiter: str = "", *, on_repeat: Callable[[], object]

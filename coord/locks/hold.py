@@ -55,7 +55,8 @@ class AsyncHold:
             return outer.lease
         self._lease = lease = await lock.acquire(timeout=self._timeout)
         # No await from here on: nothing is cancelled between a grant and its guard.
-        room.holdings[lock.name, self._owner] = Holding(lease)
+        for name in lock.names:
+            room.holdings[name, self._owner] = Holding(lease)
         lease._on_lost = self._on_lost
         lease._guard = guard = room.port.guard()
         guard.__enter__()
@@ -100,12 +101,13 @@ class AsyncHold:
             error.add_note(f"and on leaving lock {lease.name!r}: {type(problem).__name__}: {problem}")
 
     def _strike_out(self, lease: AsyncLease) -> None:
-        key = (self._lock.name, self._owner)
-        holding = self._lock._room.holdings.get(key)
-        if holding is not None and holding.lease is lease:
-            holding.blocks -= 1
-            if not holding.blocks:
-                del self._lock._room.holdings[key]
+        holdings = self._lock._room.holdings
+        for name in self._lock.names:
+            holding = holdings.get((name, self._owner))
+            if holding is not None and holding.lease is lease:
+                holding.blocks -= 1
+                if not holding.blocks:
+                    del holdings[name, self._owner]
 
     async def _release(self, lease: AsyncLease) -> None:
         if lease.lost.is_set():

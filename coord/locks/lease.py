@@ -26,6 +26,7 @@ class AsyncLease:
 
     Attributes:
         name: The lock's name.
+        names: The names of all locks that it holds: one, unless it is of ``locks()``.
         fence: Greater than the fence of every earlier lease of this name. Send it along with every write
             to what the lock guards, and let that refuse a fence lower than the highest it has seen.
         token: What proves possession to the server. Whoever knows it can release the lock.
@@ -42,6 +43,7 @@ class AsyncLease:
         self._guard: Guard | None = None
         self._on_lost: Callable[[], object] | None = None
         self.name = lock.name
+        self.names = lock.names
         self.token = asking.token
         self.fence = fence
         self._renewed(sent_at, ttl)
@@ -54,8 +56,8 @@ class AsyncLease:
         raise TypeError("a lease cannot be pickled; export() it here and adopt() it in the other process")
 
     @property
-    def _key(self) -> str:
-        return self._lock._calls.key
+    def _keys(self) -> tuple[str, ...]:
+        return self._lock._calls.lock_keys
 
     def _renewed(self, sent_at: float, ttl: float) -> None:
         """Count the deadline anew: ``ttl`` seconds from ``sent_at``, less a margin for drifting clocks."""

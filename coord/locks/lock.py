@@ -45,12 +45,14 @@ class Asking:
         token: Its token; the same for every attempt.
         waiter: As whom it stands in the queue; empty if it does not.
         held_for: What the last refusal said of the holder's lease.
+        refused_by: Which of several locks refused it last: how many come before it.
         doubtful: Whether a copy of a request may still be on its way, so that the token has to be ended.
     """
 
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     waiter: str = ""
     held_for: float = 0.0
+    refused_by: int = 0
     doubtful: bool = False
 
     def doubt(self) -> None:
@@ -97,6 +99,7 @@ class AsyncLock:
         self._calls = LockCalls(room.keys, name, fair=fair, wakes=self._listens)
         self._entered: dict[int, list[AsyncHold]] = {}
         self.name = name
+        self.names: tuple[str, ...] = (name,)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
@@ -156,7 +159,7 @@ class AsyncLock:
             if lease is None and (asking.waiter or asking.doubtful):
                 await self._give_up(asking)
         if lease is None:
-            raise LockTimeout(self.name, limit)
+            raise LockTimeout(self.names[asking.refused_by], limit)
         return lease
 
     def hold(
@@ -303,7 +306,7 @@ class AsyncLock:
                 grant = await self._room.acquire(
                     self._calls, asking.token, self._ttl, asking.waiter, on_repeat=asking.doubt
                 )
-                asking.held_for = grant.held_for
+                asking.held_for, asking.refused_by = grant.held_for, grant.by
                 if grant.fence is None:
                     return None
                 lease = AsyncLease(self, asking, grant.fence, sent_at, self._ttl)
@@ -344,6 +347,7 @@ class AsyncLock:
         return None
 
     def _refuse_self_deadlock(self, limit: float) -> None:
-        mine = self._room.holdings.get((self.name, self._port.whoami()))
-        if mine is not None and mine.lease.valid and math.isinf(limit):
-            raise SelfDeadlock(self.name)
+        for name in self.names:
+            mine = self._room.holdings.get((name, self._port.whoami()))
+            if mine is not None and mine.lease.valid and math.isinf(limit):
+                raise SelfDeadlock(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from coord._engine.renewals import BATCH, Renewals
 from coord._engine.wakeups import Wakeups
@@ -12,7 +12,7 @@ from coord.locks.calls import LockCalls, renewal
 from coord.locks.eviction import warn_of_eviction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from coord._engine.keys import Keys
     from coord._engine.port import Port
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from coord.locks.calls import Grant, LockStatus
     from coord.locks.lease import AsyncLease
 
-__all__ = ["Holding", "LockRoom"]
+__all__ = ["Holding", "LockRoom", "all_of"]
+
+T = TypeVar("T")
 
 RENEW_SHARE = 3
 
@@ -36,6 +38,19 @@ class Holding:
 
     lease: AsyncLease
     blocks: int = 1
+
+
+async def all_of(port: Port, flows: Sequence[Coroutine[object, None, T]]) -> list[T]:
+    """Run flows at once, each to its end, and return what they return, or raise what one has raised."""
+    if len(flows) == 1:
+        return [await flows[0]]
+    answers: list[T] = []
+    for outcome in await port.race(flows, lambda _: False):
+        assert outcome is not None  # noqa: S101  # nothing is enough but all
+        if outcome.error is not None:
+            raise outcome.error
+        answers.append(cast("T", outcome.value))
+    return answers
 
 
 class LockRoom:
@@ -79,8 +94,20 @@ class LockRoom:
     async def renew_all(self, leases: Sequence[tuple[Renewable, float]]) -> list[bool]:
         """Start several leases anew in one script; say of each whether it still lived."""
         mine = [(cast("AsyncLease", lease), ttl) for lease, ttl in leases]
-        call = renewal([(lease._key, lease.token, ttl) for lease, ttl in mine])
-        return await self.port.run(call, timeout=min(ttl for _, ttl in leases) / RENEW_SHARE)
+        wanted = [(key, lease.token, ttl) for lease, ttl in mine for key in lease._keys]
+        timeout = min(ttl for _, ttl in leases) / RENEW_SHARE
+        alive = iter(await self.renew_keys(wanted, timeout=timeout))
+        return [False not in [next(alive) for _ in lease._keys] for lease, _ in mine]
+
+    async def renew_keys(
+        self, wanted: Sequence[tuple[str, str, float]], *, timeout: float | None = None
+    ) -> list[bool]:
+        """Start the leases of some keys anew: for each the key, its token and its length."""
+        if len(wanted) == 1 or self.port.one_slot():
+            return await self.port.run(renewal(wanted), timeout=timeout)
+        calls = [renewal([one]) for one in wanted]
+        answers = await all_of(self.port, [self.port.run(call, timeout=timeout) for call in calls])
+        return [alive for answer in answers for alive in answer]
 
     async def release(
         self,

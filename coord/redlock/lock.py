@@ -118,6 +118,7 @@ class QuorumLock(Lock):
     ) -> None:
         self._flow = AsyncQuorumLock(room, name, ttl=ttl, renew=renew, max_hold=max_hold, reentrant=reentrant)
         self.name = name
+        self.names = (name,)
 
     def try_acquire(self) -> Lease | None:
         return super().try_acquire()

@@ -11,7 +11,20 @@ import redis.asyncio
 import valkey
 import valkey.asyncio
 
-from coord import AsyncCoord, AsyncLease, AsyncLock, Coord, Decision, Entry, Estimate, Lease, Lock, Submission
+from coord import (
+    AsyncCoord,
+    AsyncLease,
+    AsyncLock,
+    AsyncLocks,
+    Coord,
+    Decision,
+    Entry,
+    Estimate,
+    Lease,
+    Lock,
+    Locks,
+    Submission,
+)
 
 Coord(redis.Redis())
 Coord(redis.RedisCluster(host="h"))
@@ -35,6 +48,11 @@ def sync(hub: Coord) -> None:
         assert_type(lease, Lease)
         assert_type(other.fence, int)
         assert_type(lease.renew(ttl=3), None)
+    locks = hub.locks("x", "y", ttl=timedelta(seconds=1))
+    assert_type(locks, Locks)
+    assert_type(locks.try_acquire(), Lease | None)
+    with locks as several:
+        assert_type(several.names, tuple[str, ...])
     bucket = hub.token_bucket("b", rate=0.5, period=timedelta(minutes=1), burst=3)
     assert_type(bucket.try_acquire("k", cost=2), Decision)
     assert_type(bucket.peek("k").retry_after, float)
@@ -48,6 +66,7 @@ def sync(hub: Coord) -> None:
     assert_type(board.rank("m"), int | None)
     assert_type(board.len(), int)
 
+    hub.locks("x", 10)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     hub.lock("x", 10)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     hub.leaderboard("l", keep="worst")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     bucket.try_acquire(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -60,6 +79,8 @@ async def asynchronous(hub: AsyncCoord) -> None:
     async with lock as lease, lock.hold(timeout=1) as other:
         assert_type(lease, AsyncLease)
         assert_type(other.valid, bool)
+    assert_type(hub.locks("x", "y"), AsyncLocks)
+    assert_type(await hub.locks("x", "y").acquire(), AsyncLease)
     assert_type(await hub.token_bucket("b", rate=1).try_acquire("k"), Decision)
     assert_type(await hub.unique_counter("u").count(), Estimate)
     activity = hub.activity("a")
