@@ -12,6 +12,7 @@ Redis' own exceptions (``redis.ConnectionError``, ``redis.TimeoutError``, ...) p
         ├── LockTimeout       (also a TimeoutError) it stayed held for as long as you would wait
         ├── LockLost          you held it, and no longer do
         ├── SelfDeadlock      you hold it yourself, and would wait for ever
+        ├── NotDurable        it was not as safe as you asked for, and was given back
         └── QuorumError       too few servers could be asked to decide whose it is
 """
 
@@ -25,6 +26,7 @@ __all__ = [
     "LockError",
     "LockLost",
     "LockTimeout",
+    "NotDurable",
     "QuorumError",
     "SelfDeadlock",
     "WrongKeyType",
@@ -96,6 +98,22 @@ class SelfDeadlock(LockError):
             f"lock {name!r} is held by this very task or thread, which would wait for itself for ever; "
             "make the lock with reentrant=True, give it a timeout, or do not nest its blocks",
         )
+
+
+class NotDurable(LockError):
+    """The lock could not be made as safe as ``replicas=`` and ``fsync=`` asked for, and is not held.
+
+    It may have been held for the moment until that was known.
+
+    Attributes:
+        replicas: How many replicas said in time that they have it, on disk if ``fsync`` was asked for.
+        fsynced: Whether the server itself said in time that it is on disk; false if that was not asked for.
+    """
+
+    def __init__(self, name: str, why: str, *, replicas: int = 0, fsynced: bool = False) -> None:
+        super().__init__(name, f"lock {name!r} is not held, as it would not be durable: {why}")
+        self.replicas = replicas
+        self.fsynced = fsynced
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,8 @@ class AsyncCoord:
         fair: bool = False,
         reentrant: bool = False,
         wait: Literal["signal", "poll"] = "signal",
+        replicas: int = 0,
+        fsync: bool = False,
     ) -> AsyncLock:
         """Make a lock.
 
@@ -135,6 +137,10 @@ class AsyncCoord:
                 they hold one lease, which the outermost releases.
             wait: ``"signal"`` to be woken by the release over a connection for messages, one for each
                 ``Coord``; ``"poll"`` for servers that forbid those. On a cluster it is always polling.
+            replicas: How many replicas must have a grant before it counts. A grant that falls short is given
+                back, and ``NotDurable`` raised.
+            fsync: Whether a grant must be on disk before it counts: the server's, and that of ``replicas``.
+                Needs ``appendonly yes`` there, and Redis 7.2 or Valkey.
         """
         return AsyncLock(
             self._locks,
@@ -145,6 +151,8 @@ class AsyncCoord:
             fair=fair,
             reentrant=reentrant,
             wait=wait,
+            replicas=replicas,
+            fsync=fsync,
         )
 
     def locks(
@@ -154,6 +162,8 @@ class AsyncCoord:
         renew: bool = True,
         max_hold: Seconds | None = None,
         wait: Literal["signal", "poll"] = "signal",
+        replicas: int = 0,
+        fsync: bool = False,
     ) -> AsyncLocks:
         """Make a lock of several names, which are taken all together or not at all.
 
@@ -164,8 +174,19 @@ class AsyncCoord:
             renew: As for ``lock``.
             max_hold: As for ``lock``.
             wait: As for ``lock``.
+            replicas: As for ``lock``.
+            fsync: As for ``lock``.
         """
-        return AsyncLocks(self._locks, names, ttl=ttl, renew=renew, max_hold=max_hold, wait=wait)
+        return AsyncLocks(
+            self._locks,
+            names,
+            ttl=ttl,
+            renew=renew,
+            max_hold=max_hold,
+            wait=wait,
+            replicas=replicas,
+            fsync=fsync,
+        )
 
     def token_bucket(
         self, name: str, *, rate: float, period: Seconds = 1, burst: int | None = None
@@ -296,6 +317,8 @@ class Coord:
         fair: bool = False,
         reentrant: bool = False,
         wait: Literal["signal", "poll"] = "signal",
+        replicas: int = 0,
+        fsync: bool = False,
     ) -> Lock:
         return Lock(
             self._locks,
@@ -306,6 +329,8 @@ class Coord:
             fair=fair,
             reentrant=reentrant,
             wait=wait,
+            replicas=replicas,
+            fsync=fsync,
         )
 
     def locks(
@@ -315,8 +340,19 @@ class Coord:
         renew: bool = True,
         max_hold: Seconds | None = None,
         wait: Literal["signal", "poll"] = "signal",
+        replicas: int = 0,
+        fsync: bool = False,
     ) -> Locks:
-        return Locks(self._locks, names, ttl=ttl, renew=renew, max_hold=max_hold, wait=wait)
+        return Locks(
+            self._locks,
+            names,
+            ttl=ttl,
+            renew=renew,
+            max_hold=max_hold,
+            wait=wait,
+            replicas=replicas,
+            fsync=fsync,
+        )
 
     def token_bucket(
         self, name: str, *, rate: float, period: Seconds = 1, burst: int | None = None

@@ -35,6 +35,9 @@ class Call(Generic[T]):
         parse: Turns the reply into the caller's answer.
         repeatable: Whether sending it twice does what sending it once does, with the same answer.
         on_repeat: Told before it is sent again after its reply was lost: an earlier copy may still arrive.
+        then: Given the reply and the seconds left, says what to send next on the same connection, if
+            anything. ``parse`` is then given both replies as a list; the second is the exception if it was
+            refused, and ``None`` if nothing was sent.
     """
 
     what: Script[T] | str
@@ -43,6 +46,7 @@ class Call(Generic[T]):
     parse: Callable[[Reply], T]
     repeatable: bool
     on_repeat: Callable[[], object] | None = None
+    then: Callable[[Reply, float], tuple[Word, ...] | None] | None = None
 
     def words(self, *, by_text: bool = False) -> tuple[Word, ...]:
         """Spell the call as a Redis command; a script by its hash, or whole when ``by_text``."""

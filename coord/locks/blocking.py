@@ -39,9 +39,20 @@ class Lock:
         fair: bool = False,
         reentrant: bool = False,
         wait: str = "signal",
+        replicas: int = 0,
+        fsync: bool = False,
     ) -> None:
         self._flow = AsyncLock(
-            room, name, ttl=ttl, renew=renew, max_hold=max_hold, fair=fair, reentrant=reentrant, wait=wait
+            room,
+            name,
+            ttl=ttl,
+            renew=renew,
+            max_hold=max_hold,
+            fair=fair,
+            reentrant=reentrant,
+            wait=wait,
+            replicas=replicas,
+            fsync=fsync,
         )
         self.name = name
         self.names: tuple[str, ...] = (name,)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from coord._engine.checks import one_of, patience, seconds
 from coord.errors import LockLost, LockTimeout, SelfDeadlock
 from coord.locks.calls import LockCalls, waiter_of
+from coord.locks.durable import durable
 from coord.locks.hold import AsyncHold
 from coord.locks.lease import SHORTEST_TTL, AsyncLease
 
@@ -87,8 +88,10 @@ class AsyncLock:
         fair: bool = False,
         reentrant: bool = False,
         wait: str = "signal",
+        replicas: int = 0,
+        fsync: bool = False,
     ) -> None:
-        self._room = room
+        self._room = durable(room, replicas, fsync)
         self._port = room.port
         self._ttl = seconds(ttl, "ttl", at_least=SHORTEST_TTL)
         longest = math.inf if max_hold is None else seconds(max_hold, "max_hold", at_least=SHORTEST_TTL)
@@ -114,6 +117,7 @@ class AsyncLock:
 
         Raises:
             LockLost: It was granted, but every answer took longer than ``ttl`` to arrive.
+            NotDurable: It was granted, but not as safe as asked for, and is given back.
 
         Complexity: O(1), one round trip.
         """
@@ -139,6 +143,7 @@ class AsyncLock:
         Raises:
             LockTimeout: Another held the lock all the while.
             LockLost: It was granted, but every answer took longer than ``ttl`` to arrive.
+            NotDurable: It was granted, but not as safe as asked for, and is given back.
             SelfDeadlock: This task or thread holds it itself, and would wait for ever.
 
         Complexity: O(1) an attempt.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from coord.locks.calls import Grant, LockStatus
     from coord.locks.lease import AsyncLease
 
-__all__ = ["Holding", "LockRoom", "all_of"]
+__all__ = ["Holding", "LockRoom", "SharedRoom", "all_of"]
 
 T = TypeVar("T")
 
@@ -67,6 +67,7 @@ class LockRoom:
         self.wakeups = Wakeups(port)
         self.renewals = Renewals(port, self.renew_all, BATCH if port.one_slot() else 1, self.look_out)
         self.holdings: dict[tuple[str, int], Holding] = {}
+        self.known_commands: set[str] = set()
 
     def close(self) -> None:
         """End what runs beside the callers."""
@@ -136,3 +137,16 @@ class LockRoom:
                 either = LockCalls(self.keys, lock.name, fair=fair)
                 await self.port.run(either.release(secrets.token_hex(16)))
         return broken
+
+
+class SharedRoom(LockRoom):
+    """A room that asks in another way, and shares all else with the one that it is made from.
+
+    Args:
+        room: The room of the Coord, or another such.
+    """
+
+    def __init__(self, room: LockRoom) -> None:
+        self.port, self.keys = room.port, room.keys
+        self.wakeups, self.renewals, self.holdings = room.wakeups, room.renewals, room.holdings
+        self.known_commands = room.known_commands

@@ -35,8 +35,9 @@ from coord._engine.replies import as_bool, as_int, as_rows
 from coord._engine.script import Script
 from coord.locks.blocking import Lock
 from coord.locks.calls import Grant, LockCalls, waiter_of
+from coord.locks.durable import durable
 from coord.locks.lock import AsyncLock
-from coord.locks.room import LockRoom, all_of
+from coord.locks.room import SharedRoom, all_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,12 +49,13 @@ if TYPE_CHECKING:
     from coord.locks.calls import LockStatus
     from coord.locks.lease import AsyncLease
     from coord.locks.lock import Asking
+    from coord.locks.room import LockRoom
 
 __all__ = ["AsyncLocks", "Locks"]
 
 
 def _grant(reply: Reply) -> Grant:
-    if not isinstance(reply, list):
+    if isinstance(reply, bytes | str):
         return Grant(as_int(reply), 0.0)
     ttl, by = map(as_int, as_rows(reply))
     return Grant(None, math.inf if ttl < 0 else ttl / 1000, by)
@@ -105,16 +107,15 @@ class SeveralCalls(LockCalls):
         return RELEASE_ALL(keys, token, memory, end, waiter, *(one.channel for one in self.each))
 
 
-class SeveralRoom(LockRoom):
+class SeveralRoom(SharedRoom):
     """The room of a Coord's locks, to which several of them look like one.
 
     Args:
-        room: The room itself; its listener, its renewals and its list of who holds what are shared.
+        room: The room itself.
     """
 
     def __init__(self, room: LockRoom) -> None:
-        self.port, self.keys = room.port, room.keys
-        self.wakeups, self.renewals, self.holdings = room.wakeups, room.renewals, room.holdings
+        super().__init__(room)
         self._room = room
 
     async def acquire(
@@ -210,13 +211,16 @@ class AsyncLocks(AsyncLock):
         renew: bool = True,
         max_hold: Seconds | None = None,
         wait: str = "signal",
+        replicas: int = 0,
+        fsync: bool = False,
     ) -> None:
         if not names:
             raise ValueError("locks() needs the name of at least one lock")
         for one in names:
             room.keys("lock", one)  # it refuses a bad name
         ordered = tuple(sorted(set(names)))
-        super().__init__(SeveralRoom(room), ordered[0], ttl=ttl, renew=renew, max_hold=max_hold, wait=wait)
+        several = SeveralRoom(durable(room, replicas, fsync))
+        super().__init__(several, ordered[0], ttl=ttl, renew=renew, max_hold=max_hold, wait=wait)
         self._one_room = room
         each = [LockCalls(room.keys, name, wakes=self._listens) for name in ordered]
         self._calls = self._several = SeveralCalls(room.keys, each)
@@ -233,6 +237,7 @@ class AsyncLocks(AsyncLock):
 
         Raises:
             LockLost: They were granted, but every answer took longer than ``ttl`` to arrive.
+            NotDurable: They were granted, but not as safe as asked for, and are given back.
 
         Complexity: O(n) for n names, one round trip. On a cluster n round trips and one more; a refusal there
         gives back what was granted before it, which others may have found held meanwhile.
@@ -254,6 +259,7 @@ class AsyncLocks(AsyncLock):
         Raises:
             LockTimeout: Until the end one of them was held by another; the last such is its ``name``.
             LockLost: They were granted, but every answer took longer than ``ttl`` to arrive.
+            NotDurable: They were granted, but not as safe as asked for, and are given back.
             SelfDeadlock: This task or thread holds one of them itself, and would wait for ever.
 
         Complexity: As ``try_acquire()``, an attempt.
@@ -337,8 +343,12 @@ class Locks(Lock):
         renew: bool = True,
         max_hold: Seconds | None = None,
         wait: str = "signal",
+        replicas: int = 0,
+        fsync: bool = False,
     ) -> None:
-        self._flow = AsyncLocks(room, names, ttl=ttl, renew=renew, max_hold=max_hold, wait=wait)
+        self._flow = AsyncLocks(
+            room, names, ttl=ttl, renew=renew, max_hold=max_hold, wait=wait, replicas=replicas, fsync=fsync
+        )
         self.name = self._flow.name
         self.names = self._flow.names
 
