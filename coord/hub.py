@@ -136,7 +136,7 @@ class AsyncCoord:
             reentrant: Whether a task or thread may enter ``with`` blocks of this name inside one another;
                 they hold one lease, which the outermost releases.
             wait: ``"signal"`` to be woken by the release over a connection for messages, one for each
-                ``Coord``; ``"poll"`` for servers that forbid those. On a cluster it is always polling.
+                ``Coord``, or for each node of a cluster; ``"poll"`` for servers that forbid those.
             replicas: How many replicas must have a grant before it counts. A grant that falls short is given
                 back, and ``NotDurable`` raised.
             fsync: Whether a grant must be on disk before it counts: the server's, and that of ``replicas``.

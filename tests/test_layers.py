@@ -20,7 +20,7 @@ ROOM_NAMES = {f"coord.{path.stem}" for path in ROOMS if path.parent == ROOT} - {
     "coord.redlock",
 }
 WORLDLY = {"asyncio", "anyio", "threading", "time", "redis", "valkey", "socket", "subprocess", "concurrent"}
-SHARED = {"script", "port", "keys", "checks", "faces", "replies", "clock", "wakeups", "renewals", "nodes"}
+SHARED = {"script", "port", "keys", "checks", "faces", "replies", "clock", "listeners", "renewals", "nodes"}
 
 
 def imports(path: Path) -> set[str]:

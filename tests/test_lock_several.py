@@ -374,9 +374,9 @@ async def test_all_are_renewed_and_none_after_the_block(
     coord: Any, other_coord: Any, client: Any, prefix: str, way: str
 ) -> None:
     take_apart(coord, way)
-    async with coord.locks(*ABC, ttl=0.6) as lease:
-        for _ in range(9):
-            await asyncio.sleep(0.1) if "Async" in repr(lease) else time.sleep(0.1)
+    async with coord.locks(*ABC, ttl=1.2) as lease:
+        for _ in range(5):
+            await asyncio.sleep(0.3) if "Async" in repr(lease) else time.sleep(0.3)
             assert lease.valid
             for name in ABC:
                 assert await other_coord.lock(name).try_acquire() is None

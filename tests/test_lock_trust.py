@@ -267,7 +267,7 @@ async def test_the_listener_ends_when_nobody_waits_and_comes_back(
             await asyncio.sleep(turn * 0.01)
     inner = getattr(hub, "_inner", hub)
     await asyncio.sleep(0.3)
-    assert inner._locks.wakeups._tap is None
+    assert inner._locks.wakeups._listener(None)._tap is None
     await hub.close()
 
 

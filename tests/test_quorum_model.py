@@ -33,7 +33,7 @@ from coord.redlock.votes import values
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Sequence
 
-    from coord._engine.port import Guard, Port, Signal, Tap
+    from coord._engine.port import Guard, Place, Port, Signal, Tap
     from coord._engine.script import Call
     from coord.locks import AsyncLease
     from coord.redlock.votes import Bid
@@ -313,7 +313,10 @@ class SimulatedPort:
     def guard(self) -> Guard:
         return self._not_simulated()
 
-    def tap(self) -> Tap | None:
+    def place(self, channel: str) -> Place:
+        return self._not_simulated()
+
+    def tap(self, place: Place) -> Tap | None:
         return None
 
     async def invoke(self, callback: Callable[[], object]) -> None:

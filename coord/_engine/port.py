@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 
     from coord._engine.script import Call
 
-__all__ = ["Guard", "News", "Outcome", "Port", "Signal", "Tap", "step"]
+__all__ = ["Guard", "News", "Outcome", "Place", "Port", "Signal", "Tap", "step"]
 
 T = TypeVar("T")
 
 CLEANUPS = 10
+
+Place = tuple[str, int] | None
+"""Where messages come from: host and port of a cluster's node; ``None`` for the one server there is."""
 
 
 class Signal(Protocol):
@@ -73,7 +76,8 @@ class News:
     """What came in on a tap.
 
     Attributes:
-        kind: ``subscribe``, ``unsubscribe`` or ``message``.
+        kind: ``subscribe`` when a subscription is confirmed, ``message``, or ``moved`` when messages on the
+            channel no longer come from here; others mean nothing.
         channel: On which channel.
         text: What a message says.
     """
@@ -194,8 +198,12 @@ class Port(Protocol):
         """Make a guard."""
         ...
 
-    def tap(self) -> Tap | None:
-        """Open a connection for messages; ``None`` where there can be none."""
+    def place(self, channel: str) -> Place:
+        """Say where messages on a channel come from, as far as is known here."""
+        ...
+
+    def tap(self, place: Place) -> Tap | None:
+        """Open a connection for messages from there; ``None`` where there can be none."""
         ...
 
     async def invoke(self, callback: Callable[[], object]) -> None:

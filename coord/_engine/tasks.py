@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from coord._engine.courier import UNKNOWN, Courier
 from coord._engine.port import Outcome
+from coord._engine.shards import SuspendingShardTap, place_of
 from coord._engine.taps import SuspendingTap
 from coord._engine.uptime import uptime
 from coord._engine.wires import AsyncClient, SuspendingWire, heed_cancellation, require_flavour
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from coord._engine.port import Guard, Signal, Tap
+    from coord._engine.port import Guard, Place, Signal, Tap
     from coord._engine.script import Call
     from coord._engine.urls import Opened
 
@@ -209,9 +210,13 @@ class TaskPort:
         """See ``Port``."""
         return _TaskGuard()
 
-    def tap(self) -> Tap | None:
+    def place(self, channel: str) -> Place:
         """See ``Port``."""
-        return None if self._wire.is_cluster else SuspendingTap(self._wire)
+        return place_of(self._wire, channel) if self._wire.is_cluster else None
+
+    def tap(self, place: Place) -> Tap | None:
+        """See ``Port``."""
+        return SuspendingShardTap(self._wire, place) if self._wire.is_cluster else SuspendingTap(self._wire)
 
     async def invoke(self, callback: Callable[[], object]) -> None:
         """See ``Port``."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from coord._engine.courier import Courier
 from coord._engine.port import Outcome, Tap, step
+from coord._engine.shards import BlockingShardTap, place_of
 from coord._engine.taps import BlockingTap
 from coord._engine.uptime import uptime
 from coord._engine.wires import BlockingWire, Client, require_flavour
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
 
-    from coord._engine.port import Guard, Signal
+    from coord._engine.port import Guard, Place, Signal
     from coord._engine.script import Call
     from coord._engine.urls import Opened
 
@@ -153,9 +154,13 @@ class ThreadPort:
         """See ``Port``."""
         return _NoGuard()
 
-    def tap(self) -> Tap | None:
+    def place(self, channel: str) -> Place:
         """See ``Port``."""
-        return None if self._wire.is_cluster else BlockingTap(self._wire)
+        return place_of(self._wire, channel) if self._wire.is_cluster else None
+
+    def tap(self, place: Place) -> Tap | None:
+        """See ``Port``."""
+        return BlockingShardTap(self._wire, place) if self._wire.is_cluster else BlockingTap(self._wire)
 
     async def invoke(self, callback: Callable[[], object]) -> None:
         """See ``Port``."""

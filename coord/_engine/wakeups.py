@@ -1,10 +1,11 @@
-"""Wakes those who wait for something to come free, over one connection a Coord.
+"""Wakes those who wait for something to come free, over one connection a Coord and server.
 
 Theory
 ------
 A waiter that polls is late or expensive. Here a waiter leaves word with the server of who and where it is,
 and the script that frees what it waits for publishes that to the channel of its *home*, its Coord. One
-connection a Coord listens, for all its waiters, however many there are and whatever they wait for.
+connection a Coord listens, for all its waiters, however many there are and whatever they wait for; on a
+cluster, one for each node that serves what they wait for (see ``listeners``).
 
 Rules
 -----
@@ -23,13 +24,12 @@ from __future__ import annotations
 
 import logging
 import random
-import secrets
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coord._engine.port import News, Port, Signal, Tap
+    from coord._engine.port import News, Place, Port, Signal, Tap
 
 __all__ = ["FALLBACK", "Waiter", "Wakeups"]
 
@@ -51,9 +51,10 @@ class Waiter:
         alone: Whether it looks again for itself, and not only while it is the first of its channel.
         signal: Set when it is to look again.
         promoted: Set with the signal when it has only become the first of its channel.
+        moved: Set with the signal when messages on the channel no longer come from here.
     """
 
-    __slots__ = ("alone", "channel", "promoted", "signal", "who")
+    __slots__ = ("alone", "channel", "moved", "promoted", "signal", "who")
 
     def __init__(self, channel: str, who: str, signal: Signal, *, alone: bool) -> None:
         self.channel = channel
@@ -61,6 +62,7 @@ class Waiter:
         self.alone = alone
         self.signal = signal
         self.promoted = False
+        self.moved = False
 
     def wake(self) -> None:
         """Let it look again."""
@@ -69,20 +71,17 @@ class Waiter:
 
 
 class Wakeups:
-    """The listener of one Coord. Nothing is connected until somebody waits.
+    """The listener of one Coord at one server. Nothing is connected until somebody waits.
 
     Args:
-        port: Where the messages come from.
+        port: What leads to the server.
+        place: Which one it is.
     """
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: Port, place: Place) -> None:
         self._port = port
-        self._set_up()
-
-    def _set_up(self) -> None:
-        self._process = self._port.process()
-        self._home = secrets.token_hex(6)
-        self._mutex = self._port.mutex()
+        self._place = place
+        self._mutex = port.mutex()
         self._queues: dict[str, list[Waiter]] = {}
         self._subscribed: set[str] = set()
         self._confirmed: set[str] = set()
@@ -90,13 +89,6 @@ class Wakeups:
         self._is_lost = False
         self._listens: Callable[[], bool] = bool
         self._closing = False
-
-    @property
-    def home(self) -> str:
-        """What distinguishes this Coord from all others, those of forked children too."""
-        if self._process != self._port.process():
-            self._set_up()  # a forked child has neither its parent's thread nor its connection
-        return self._home
 
     def hears(self, channel: str) -> bool:
         """Say whether messages on ``channel`` come in already, so that to join costs nothing."""
@@ -107,7 +99,7 @@ class Wakeups:
         waiter = Waiter(channel, who, self._port.signal(), alone=alone)
         with self._mutex:
             if self._tap is None:
-                self._tap = self._port.tap()
+                self._tap = self._port.tap(self._place)
             tap = self._tap
             if tap is None:
                 return None
@@ -127,15 +119,18 @@ class Wakeups:
         return waiter
 
     async def _subscribe(self, tap: Tap, channel: str) -> None:
+        with self._mutex:
+            self._subscribed.add(channel)  # before it is asked for: the answer may be that it has moved
         try:
             await tap.subscribe(channel)
-        except Exception as error:  # noqa: BLE001  # the listener tries again; meanwhile the fallback has to do
-            _log.warning("coord cannot listen for wake-ups now: %s", error)
+        except BaseException as error:
             with self._mutex:
+                self._subscribed.discard(channel)
                 self._is_lost = True
-        else:
-            with self._mutex:
-                self._subscribed.add(channel)
+            if not isinstance(error, Exception):
+                raise
+            # The listener tries again; meanwhile the fallback has to do.
+            _log.warning("coord cannot listen for wake-ups now: %s", error)
 
     async def wait(self, waiter: Waiter, patience: float, lease: float) -> None:
         """Wait until it is worth while to look again.
@@ -235,6 +230,12 @@ class Wakeups:
             for waiter in self._queues.get(news.channel, ()):
                 if waiter.who == news.text:
                     waiter.wake()
+        elif news.kind == "moved":
+            self._subscribed.discard(news.channel)
+            self._confirmed.discard(news.channel)
+            for waiter in self._queues.get(news.channel, ()):
+                waiter.moved = True
+                waiter.wake()
 
     async def _reconnect(self, broken: Tap) -> None:
         """Listen anew on another connection, and wake everyone: messages may have been lost."""
@@ -247,7 +248,7 @@ class Wakeups:
             self._is_lost = False
             self._subscribed.clear()
             self._confirmed.clear()
-            self._tap = tap = self._port.tap()
+            self._tap = tap = self._port.tap(self._place)
             channels = [channel for channel, queue in self._queues.items() if queue]
         for channel in channels:
             if tap is not None and not self._is_lost:

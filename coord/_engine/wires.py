@@ -242,6 +242,8 @@ class BlockingWire:
     async def close(self, owned: Opened | None) -> None:
         """See ``Wire``."""
         self._parking.close()
+        if owned is not None and self.is_cluster:
+            self._client.disconnect_connection_pools()  # which its close() leaves to the garbage collector
         for client in (self._client, *owned.helpers) if owned is not None else ():
             client.close()
 

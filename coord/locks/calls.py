@@ -104,9 +104,12 @@ class LockCalls:
         name: The lock's name.
         fair: Whether its waiters are served in order.
         wakes: Whether a release wakes a waiter.
+        sharded: Whether by a message that only the lock's own node of a cluster hears.
     """
 
-    def __init__(self, keys: Keys, name: str, *, fair: bool = False, wakes: bool = True) -> None:
+    def __init__(
+        self, keys: Keys, name: str, *, fair: bool = False, wakes: bool = True, sharded: bool = False
+    ) -> None:
         self.name = name
         self.key = lock = keys("lock", name)
         self.fence_key = f"{lock}:fence"
@@ -114,6 +117,7 @@ class LockCalls:
         self._ended = f"{lock}:ended:"
         self._line = (f"{lock}:queue", f"{lock}:alive") if fair else (f"{lock}:waiting",)
         self.channel = f"{lock}:free" if wakes else ""
+        self._publish = "SPUBLISH" if sharded else "PUBLISH"
 
     @property
     def lock_keys(self) -> tuple[str, ...]:
@@ -125,7 +129,7 @@ class LockCalls:
     ) -> Call[Grant]:
         """Ask for the lock; a ``waiter`` that is refused stands in the queue."""
         keys = (self.key, self.fence_key, self._ended + waiter_of(token), *self._line)
-        line = (waiter, millis(HEARTBEAT), self.channel)
+        line = (waiter, millis(HEARTBEAT), self.channel, self._publish)
         return ACQUIRE(keys, token, millis(ttl), self.memory(ttl), label, *line, on_repeat=on_repeat)
 
     def release(
@@ -134,7 +138,8 @@ class LockCalls:
         """Give the lock back, or a place in its queue; ``end_anyway`` if it is not known what is held."""
         keys = (self.key, self._ended + waiter_of(token), *self._line)
         memory = ENDED_MEMORY if end_anyway or doubtful else RELEASED_MEMORY
-        return RELEASE(keys, token, millis(memory), int(end_anyway), self.channel, waiter)
+        line = (self.channel, waiter, self._publish)
+        return RELEASE(keys, token, millis(memory), int(end_anyway), *line)
 
     def status(self) -> Call[LockStatus]:
         """Look at the lock."""

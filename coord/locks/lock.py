@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from coord._engine.checks import one_of, patience, seconds
 from coord.errors import LockLost, LockTimeout, SelfDeadlock
-from coord.locks.calls import LockCalls, waiter_of
+from coord.locks.calls import waiter_of
 from coord.locks.durable import durable
 from coord.locks.hold import AsyncHold
 from coord.locks.lease import SHORTEST_TTL, AsyncLease
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from coord._engine.checks import Seconds
-    from coord._engine.wakeups import Waiter
+    from coord._engine.listeners import Waiting
     from coord.locks.calls import LockStatus
     from coord.locks.room import LockRoom
 
@@ -98,8 +98,8 @@ class AsyncLock:
         self._max_hold = longest if renew else 0.0
         self._fair = fair
         self._reentrant = reentrant
-        self._listens = one_of(wait, "wait", ("signal", "poll")) == "signal" and room.port.one_slot()
-        self._calls = LockCalls(room.keys, name, fair=fair, wakes=self._listens)
+        self._listens = one_of(wait, "wait", ("signal", "poll")) == "signal"
+        self._calls = room.calls(name, fair=fair, wakes=self._listens)
         self._entered: dict[int, list[AsyncHold]] = {}
         self.name = name
         self.names: tuple[str, ...] = (name,)
@@ -333,7 +333,7 @@ class AsyncLock:
         await self._room.release(self._calls, asking.token, asking.waiter, end_anyway=True, timeout=UNDO_TIME)
         asking.waiter, asking.doubtful = "", False
 
-    async def _await_wakeup(self, asking: Asking, until: float, waiter: Waiter) -> AsyncLease | None:
+    async def _await_wakeup(self, asking: Asking, until: float, waiter: Waiting) -> AsyncLease | None:
         while (left := until - self._port.now()) > 0:
             await self._room.wakeups.wait(waiter, left, asking.held_for)
             lease = await self._attempt(asking)

@@ -6,8 +6,8 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from coord._engine.listeners import Listeners
 from coord._engine.renewals import BATCH, Renewals
-from coord._engine.wakeups import Wakeups
 from coord.locks.calls import LockCalls, renewal
 from coord.locks.eviction import warn_of_eviction
 
@@ -64,7 +64,7 @@ class LockRoom:
     def __init__(self, port: Port, keys: Keys) -> None:
         self.port = port
         self.keys = keys
-        self.wakeups = Wakeups(port)
+        self.wakeups = Listeners(port)
         self.renewals = Renewals(port, self.renew_all, BATCH if port.one_slot() else 1, self.look_out)
         self.holdings: dict[tuple[str, int], Holding] = {}
         self.known_commands: set[str] = set()
@@ -77,6 +77,10 @@ class LockRoom:
     async def look_out(self, seconds: float) -> None:
         """Warn of what is wrong with the server; once, when there is time for it."""
         await warn_of_eviction(self.port, "the server", seconds)
+
+    def calls(self, name: str, *, fair: bool = False, wakes: bool = True) -> LockCalls:
+        """Spell the operations of one lock."""
+        return LockCalls(self.keys, name, fair=fair, wakes=wakes, sharded=not self.port.one_slot())
 
     async def acquire(
         self, lock: LockCalls, token: str, ttl: float, waiter: str = "", *, on_repeat: Callable[[], object]
@@ -134,7 +138,7 @@ class LockRoom:
         if broken and lock.channel:
             # What finds the lock free wakes who waits; it is not known here which kind of waiters there are.
             for fair in (False, True):
-                either = LockCalls(self.keys, lock.name, fair=fair)
+                either = self.calls(lock.name, fair=fair)
                 await self.port.run(either.release(secrets.token_hex(16)))
         return broken
 

@@ -222,7 +222,7 @@ class AsyncLocks(AsyncLock):
         several = SeveralRoom(durable(room, replicas, fsync))
         super().__init__(several, ordered[0], ttl=ttl, renew=renew, max_hold=max_hold, wait=wait)
         self._one_room = room
-        each = [LockCalls(room.keys, name, wakes=self._listens) for name in ordered]
+        each = [room.calls(name, wakes=self._listens) for name in ordered]
         self._calls = self._several = SeveralCalls(room.keys, each)
         self.name = self._several.name
         self.names = ordered

@@ -18,13 +18,14 @@
 -- ARGV[5] waiter     who stands in the queue, as "home:waiter"; empty not to stand in it
 -- ARGV[6] heartbeat  how long a waiter counts as alive, milliseconds
 -- ARGV[7] channel    what the channels begin with on which the waiters' homes listen
+-- ARGV[8] publish    the command that publishes (see lock_release.lua)
 -- Returns the fence as a decimal string when granted; {holder's remaining lease in milliseconds or -1 if
 --         it has none, how many wait before this waiter of a fair lock} when refused.
 -- Fence: max(last + 1, server time in microseconds). The floor keeps the order when the key is lost to
 -- expiry, eviction, FLUSHALL or a restart, as long as the server's clock does not step back.
 local lock, fence_key, ended, queue, alive = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local token, ttl, memory, label = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local waiter, heartbeat, channel = ARGV[5], ARGV[6], ARGV[7]
+local waiter, heartbeat, channel, publish = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
 local found = redis.call('MGET', lock, fence_key, ended)
 local holder, last = found[1], tonumber(found[2] or '0')
@@ -60,7 +61,9 @@ if alive then
   first = redis.call('ZRANGE', queue, 0, 0)[1]
   if first and not holder and first ~= waiter and #dead > 0 then
     local home, who = string.match(first, '^(.-):(.+)$')
-    redis.call('PUBLISH', channel .. ':' .. home, who)
+    if type(redis.pcall(publish, channel .. ':' .. home, who)) ~= 'number' then
+      redis.call('PUBLISH', channel .. ':' .. home, who)
+    end
   end
 end
 if holder or (first and first ~= waiter) then

@@ -14,9 +14,12 @@
 -- ARGV[3] end      1 to end the token even if it holds nothing (the acquire's outcome is unknown)
 -- ARGV[4] channel  what the channels begin with on which the waiters' homes listen; empty to wake nobody
 -- ARGV[5] waiter   who stood in the queue and no longer does, as "home:waiter"; empty for nobody
+-- ARGV[6] publish  PUBLISH, or SPUBLISH on a cluster; where that is not known or not allowed, it is PUBLISH,
+--                  and homes that could not SSUBSCRIBE there have subscribed to that
 -- Returns 1 when this token held the lock until this release, 0 when it had lost it.
 local lock, ended, queue, alive = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local token, memory, end_anyway, channel, waiter = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4], ARGV[5]
+local publish = ARGV[6]
 
 if waiter ~= '' then
   redis.call('ZREM', queue, waiter)
@@ -36,7 +39,10 @@ end
 local first = channel ~= '' and (released or not holder) and redis.call('ZRANGE', queue, 0, 0)[1]
 while first do
   local home, who = string.match(first, '^(.-):(.+)$')
-  local heard = redis.call('PUBLISH', channel .. ':' .. home, who)
+  local heard = redis.pcall(publish, channel .. ':' .. home, who)
+  if type(heard) ~= 'number' then
+    heard = redis.call('PUBLISH', channel .. ':' .. home, who)
+  end
   if alive then
     break
   end
