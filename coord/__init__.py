@@ -1,12 +1,20 @@
 """Distributed coordination primitives on Redis and Valkey, sync and async over the same Lua scripts."""
 
 from coord.activity import Activity, AsyncActivity, AsyncCohort, Cohort
-from coord.errors import CoordError, LockError, LockLost, LockTimeout, SelfDeadlock, WrongKeyType
+from coord.errors import CoordError, LockError, LockLost, LockTimeout, SelfDeadlock, TooNoisy, WrongKeyType
 from coord.hub import AsyncCoord, Coord
 from coord.leaderboard import AsyncLeaderboard, Entry, Leaderboard, Submission
 from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, Decision, SlidingWindow, TokenBucket
 from coord.locks import AsyncHold, AsyncLease, AsyncLock, AsyncLoss, Hold, Lease, Lock, LockStatus, Loss
-from coord.uniques import AsyncUniqueCounter, Estimate, UniqueCounter
+from coord.uniques import (
+    AsyncSelection,
+    AsyncSlidingUniqueCounter,
+    AsyncUniqueCounter,
+    Estimate,
+    Selection,
+    SlidingUniqueCounter,
+    UniqueCounter,
+)
 
 __version__ = "0.1.0"
 
@@ -20,6 +28,8 @@ __all__ = (
     "AsyncLease",
     "AsyncLock",
     "AsyncLoss",
+    "AsyncSelection",
+    "AsyncSlidingUniqueCounter",
     "AsyncSlidingWindow",
     "AsyncTokenBucket",
     "AsyncUniqueCounter",
@@ -38,10 +48,13 @@ __all__ = (
     "LockStatus",
     "LockTimeout",
     "Loss",
+    "Selection",
     "SelfDeadlock",
+    "SlidingUniqueCounter",
     "SlidingWindow",
     "Submission",
     "TokenBucket",
+    "TooNoisy",
     "UniqueCounter",
     "WrongKeyType",
     "__version__",

@@ -41,10 +41,13 @@ class _Awaitable:
             return awaitable(member)
         if inspect.iscoroutinefunction(getattr(self._twin, name)):
             return _coroutine(member)
-        return lambda *args, **kwargs: awaitable(member(*args, **kwargs))
+        return lambda *args, **kwargs: awaitable(member(*map(_sync, args), **kwargs))
 
     def __and__(self, other: Self) -> Any:
         return awaitable(self._inner & other._inner)
+
+    def __or__(self, other: Self) -> Any:
+        return awaitable(self._inner | _sync(other))
 
     async def __aenter__(self) -> Any:
         entered = self._inner.__enter__()
@@ -54,8 +57,12 @@ class _Awaitable:
         return self._inner.__exit__(*details)
 
 
+def _sync(argument: Any) -> Any:
+    return argument._inner if isinstance(argument, _Awaitable) else argument
+
+
 def _coroutine(member: Callable[..., Any]) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        return awaitable(member(*args, **kwargs))
+        return awaitable(member(*map(_sync, args), **kwargs))
 
     return call

@@ -17,7 +17,7 @@ Rules
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
     from coord._engine.script import Call
 
-__all__ = ["Guard", "Outcome", "Port", "Signal", "Tap", "step"]
+__all__ = ["Guard", "Outcome", "Port", "Signal", "Tap", "run_all", "step"]
 
 T = TypeVar("T")
 
 CLEANUPS = 10
+AT_ONCE = 4
 
 
 class Signal(Protocol):
@@ -190,6 +191,29 @@ class Port(Protocol):
     async def close(self) -> None:
         """Close what the port owns. Closing twice is harmless."""
         ...
+
+
+async def run_all(port: Port, calls: Sequence[Call[T]]) -> list[T]:
+    """Run any number of calls, some of them under way while others are answered.
+
+    They may be executed in any order. The first goes alone, and if it fails none other is sent.
+
+    Returns:
+        Their answers, in the order of ``calls``.
+
+    Raises:
+        Exception: What the first of those that failed raised, once none is under way any more.
+    """
+    answers = [await port.run(call) for call in calls[:1]]
+    for start in range(1, len(calls), AT_ONCE):
+        some = calls[start : start + AT_ONCE]
+        outcomes = await port.race([port.run(call) for call in some], lambda known: None not in known)
+        ended = [outcome for outcome in outcomes if outcome is not None]
+        for outcome in ended:
+            if outcome.error is not None:
+                raise outcome.error
+        answers += [cast("T", outcome.value) for outcome in ended]
+    return answers
 
 
 def step(flow: Coroutine[object, None, T]) -> T:
