@@ -219,7 +219,7 @@ class AsyncSelection:
         """Estimate how many ids were seen in both selections.
 
         It is |A| + |B| - |A or B|. The errors of the three counts are those of large numbers, and what is
-        left may be small: the standard error is 0.4 to 0.8 % of |A or B|, however small the overlap.
+        left may be small: the standard error is up to 0.8 % of |A or B|, however small the overlap.
 
         Args:
             other: The other selection.
@@ -233,6 +233,7 @@ class AsyncSelection:
 
         Complexity: as for ``count``, three times.
         """
+        self._require_kin(other)
         return _trusted("overlap", *overlap_of(*await self._counts(other)), noisy=noisy)
 
     async def difference(self, other: AsyncSelection, *, noisy: bool = False) -> Estimate:
@@ -250,6 +251,7 @@ class AsyncSelection:
 
         Complexity: as for ``count``, three times.
         """
+        self._require_kin(other)
         return _trusted("difference", *difference_of(*await self._counts(other)), noisy=noisy)
 
     async def export(self) -> bytes:
@@ -283,8 +285,6 @@ class AsyncSelection:
 
     async def _counts(self, other: AsyncSelection | None) -> list[Estimate]:
         """Count this selection; with ``other``, both, and both together."""
-        if other is not None:
-            self._require_kin(other)
         now = await self._now()
         store = self._terms[0][0]._store
         terms = self._terms + (other._terms if other is not None else ())

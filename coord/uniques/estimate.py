@@ -27,12 +27,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-
-__all__ = ["Estimate", "difference_of", "estimate_of", "exactly", "overlap_of"]
+from typing import TYPE_CHECKING
 
 from coord.uniques.sketch import REGISTERS
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Estimate", "difference_of", "estimate_of", "exactly", "overlap_of"]
+
 TOP_RANK = 51
+BEYOND = 12
 TWO_SIDED_95 = 1.959964
 _EVEN = 0.25
 
@@ -142,46 +147,62 @@ def _variance(ids: float) -> float:
     """Return the variance of the count of a sketch that so many ids are in."""
     if ids <= 0:
         return 0.0
-    weights, chances = _weights(ids), _differences(_at_most(ids))
-    mean = sum(weight * chance for weight, chance in zip(weights, chances, strict=True))
-    square = sum(weight * weight * chance for weight, chance in zip(weights, chances, strict=True))
-    return max(0.0, REGISTERS * (square - mean * mean) / _slope(ids) ** 2 - ids)
+    register = _Register(ids, _ranks(ids))
+    square = sum(weight * weight * chance for weight, chance in register)
+    return max(0.0, REGISTERS * (square - register.mean**2) / register.slope**2 - ids)
 
 
 def _covariance(only_one: float, only_other: float, common: float) -> float:
     """Return the covariance of the counts of two sketches that share ``common`` ids."""
-    one, other = only_one + common, only_other + common
-    if one <= 0 or other <= 0:
+    if only_one + common <= 0 or only_other + common <= 0:
         return 0.0
-    fill_one, fill_other, fill_common = (_at_most(ids) for ids in (only_one, only_other, common))
-    weights_one, weights_other = _weights(one), _weights(other)
+    ranks = _ranks(only_one + only_other + common)
+    one, other = _Register(only_one + common, ranks), _Register(only_other + common, ranks)
+    apart_one, apart_other, shared = (_at_most(ids, ranks) for ids in (only_one, only_other, common))
     product = 0.0
-    before = [0.0] * (TOP_RANK + 1)
-    for rank, weight in enumerate(weights_one):
-        now = [fill_one[rank] * fill_other[k] * fill_common[min(rank, k)] for k in range(TOP_RANK + 1)]
-        steps = _differences([late - early for late, early in zip(now, before, strict=True)])
-        product += weight * sum(w * chance for w, chance in zip(weights_other, steps, strict=True))
+    before = [0.0] * ranks
+    for rank, weight in enumerate(one.weights):
+        now = [apart_one[rank] * apart_other[k] * shared[min(rank, k)] for k in range(ranks)]
+        joint = _differences([late - early for late, early in zip(now, before, strict=True)])
+        product += weight * sum(w * chance for w, chance in zip(other.weights, joint, strict=True))
         before = now
-    means = [
-        sum(weight * chance for weight, chance in zip(weights, _differences(_at_most(ids)), strict=True))
-        for weights, ids in ((weights_one, one), (weights_other, other))
-    ]
-    slopes = _slope(one) * _slope(other)
-    return REGISTERS * (product - means[0] * means[1]) / slopes - common
+    return REGISTERS * (product - one.mean * other.mean) / (one.slope * other.slope) - common
 
 
-def _at_most(ids: float) -> list[float]:
-    """Return the chances that a register's rank is at most 0, 1, 2, ..."""
-    return [math.exp(-ids / REGISTERS * 2.0**-rank) for rank in range(TOP_RANK)] + [1.0]
+class _Register:
+    """What one register of a sketch with so many ids contributes, by rank.
+
+    Attributes:
+        weights: The contribution of rank 0, at the margin, and of ranks 1, 2, ...
+        chances: How likely each rank is.
+        mean: The mean contribution.
+        slope: How fast that changes with the ids per register.
+    """
+
+    def __init__(self, ids: float, ranks: int) -> None:
+        fill = _at_most(ids, ranks)
+        self.weights = [_slope_of_sigma(fill[0]), *(2.0**-rank for rank in range(1, ranks))]
+        self.chances = _differences(fill)
+        self.mean = sum(weight * chance for weight, chance in self)
+        rises = [-(2.0**-rank) * chance for rank, chance in enumerate(fill[:-1])] + [0.0]
+        self.slope = sum(w * rise for w, rise in zip(self.weights, _differences(rises), strict=True))
+
+    def __iter__(self) -> Iterator[tuple[float, float]]:
+        return zip(self.weights, self.chances, strict=True)
+
+
+def _ranks(ids: float) -> int:
+    """Return how many ranks matter: those beyond add less than a millionth to a variance."""
+    return min(TOP_RANK + 1, BEYOND + max(0, math.frexp(ids / REGISTERS)[1]))
+
+
+def _at_most(ids: float, ranks: int) -> list[float]:
+    """Return the chances that a register's rank is at most 0, 1, 2, ...; the last counts as certain."""
+    return [math.exp(-ids / REGISTERS * 2.0**-rank) for rank in range(ranks - 1)] + [1.0]
 
 
 def _differences(numbers: list[float]) -> list[float]:
     return [numbers[0], *(late - early for early, late in pairwise(numbers))]
-
-
-def _weights(ids: float) -> list[float]:
-    """Return what a register of rank 0, 1, 2, ... adds to the sum; for rank 0, at the margin."""
-    return [_slope_of_sigma(math.exp(-ids / REGISTERS))] + [2.0**-rank for rank in range(1, TOP_RANK + 1)]
 
 
 def _slope_of_sigma(empty: float) -> float:
@@ -192,9 +213,3 @@ def _slope_of_sigma(empty: float) -> float:
         power *= power * empty
         factor *= 4
     return slope
-
-
-def _slope(ids: float) -> float:
-    """Return how fast a register's mean contribution changes with the ids per register."""
-    rises = [-(2.0**-rank) * chance for rank, chance in enumerate(_at_most(ids)[:-1])] + [0.0]
-    return sum(weight * rise for weight, rise in zip(_weights(ids), _differences(rises), strict=True))
