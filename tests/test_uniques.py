@@ -185,10 +185,11 @@ async def test_one_add_gives_every_key_its_time_to_live_whatever_is_there(
     assert len(keys_of(client, prefix)) == 3
 
 
+@pytest.mark.parametrize("verb", ["lpush", "set"])
 async def test_an_add_refused_at_its_second_key_has_not_written_the_first(
-    coord: Any, client: Any, prefix: str
+    coord: Any, client: Any, prefix: str, verb: str
 ) -> None:
-    client.lpush(f"{prefix}:unique:{{v}}:month:2015-05", "x")
+    getattr(client, verb)(f"{prefix}:unique:{{v}}:month:2015-05", "x")
     visitors = coord.unique_counter("v", period=["day", "month"])
     with pytest.raises(WrongKeyType):
         await visitors.add("ann", at=MAY)
