@@ -72,12 +72,15 @@ async def test_who_is_late_is_counted_in_a_month_that_was_rolled_up(coord: Any) 
     assert int(await visitors.count(**whole)) == 2
 
 
-async def test_a_month_without_anybody_is_rolled_up_too(coord: Any, client: Any, prefix: str) -> None:
+async def test_a_month_without_anybody_is_rolled_up_too(
+    coord: Any, client: Any, prefix: str, server: str
+) -> None:
     visitors = coord.unique_counter("v")
     await visitors.add("ann", at=YEAR[40])
 
     assert await visitors.count(since=YEAR[0], until=YEAR[-1]) == Estimate(1, 1, 1, exact=True)
     assert await visitors.count(since=YEAR[0], until=YEAR[-1]) == Estimate(1, 1, 1, exact=True)
+    assert len(rolled(client, prefix)) == (12 if real(server) else 1)
 
 
 @pytest.mark.parametrize("kind", ["minute", "hour", "month"])

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  seen    sorted set {hash: when it was last seen, microseconds since the epoch}
 -- ARGV[1]  window  how long an id counts after it was seen, microseconds
--- ARGV[2]  at      when they were seen, microseconds since the epoch; 0 for now, and never later than that
+-- ARGV[2]  at      when they were seen, microseconds since the epoch; 0 for now
 -- ARGV[3..] ids    their hashes
 -- Returns nothing of use.
 -- TTL: the window, from the last call on. What has left the window is removed in passing, twice as many
@@ -12,7 +12,7 @@ local args = ARGV
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local score = string.format('%.0f', at == 0 and now or math.min(at, now))
+local score = string.format('%.0f', at == 0 and now or at)
 for i = 3, #args do
   redis.call('ZADD', seen, 'GT', score, args[i])
 end

@@ -49,8 +49,8 @@ def _added(bench: Bench, batch: int) -> Table:
         Column("six periods, µs a call", "six", digits=1, ratio="to six PFADDs"),
     ]
     note = (
-        f"The server's time for {batch:,} new ids of 36 characters. coord gives each key its TTL, keeps few ids\n"
-        "exactly, and updates all six periods in one step; the plain commands do none of that."
+        f"The server's time for {batch:,} new ids of 36 characters. coord gives each key its TTL, keeps few\n"
+        "ids exactly, and updates all six periods in one step; the plain commands do none of that."
     )
     return tabulate(f"Adding {batch:,} at a time", results, columns, baseline=SKETCH.name, note=note)
 
