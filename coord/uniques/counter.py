@@ -51,7 +51,7 @@ class AsyncUniqueCounter:
 
     def _roll_ups(self, periods: Sequence[Period]) -> list[str]:
         """Return the keys of all roll-ups that some periods may be part of."""
-        if self.raw:  # whoever else adds would not remove them
+        if self.raw:  # there are none: whoever else adds would not remove them
             return []
         wholes = (self._calendar.enclosing(period) for period in periods)
         return [self._rolled_key(whole) for whole in wholes if whole is not None]
