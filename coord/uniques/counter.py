@@ -208,7 +208,7 @@ class AsyncSelection:
         """Estimate how many different ids were seen.
 
         Returns:
-            The estimate with its 95 % bounds: exact if all of it is.
+            The estimate with its 95 % bounds. It is exact if all of its parts are, and few.
 
         Complexity: as for ``count`` of a counter. On a cluster, several counters are fetched, at most 12 KiB
         each, and united here, to the same answer.
@@ -218,8 +218,9 @@ class AsyncSelection:
     async def overlap(self, other: AsyncSelection, *, noisy: bool = False) -> Estimate:
         """Estimate how many ids were seen in both selections.
 
-        It is |A| + |B| - |A or B|. The errors of the three counts are those of large numbers, and what is
-        left may be small: the standard error is up to 0.8 % of |A or B|, however small the overlap.
+        It is what both count, less what they count together. The errors of the three counts are those of
+        large numbers, and what is left may be small: the standard error is up to 0.8 % of the union, however
+        small the overlap.
 
         Args:
             other: The other selection.
