@@ -59,7 +59,7 @@ class Recorder:
         return int(call) * 10
 
 
-async def together(flavour: str, calls: list[int]) -> tuple[Any, list[int]]:
+async def together(flavour: str, calls: list[Any]) -> tuple[Any, list[int]]:
     """What ``run_all`` answers or raises, and which calls were sent."""
 
     async def over(port: Any) -> tuple[Any, list[int]]:
