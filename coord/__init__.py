@@ -9,6 +9,7 @@ from coord.errors import (
     NotDurable,
     QuorumError,
     SelfDeadlock,
+    TooNoisy,
     Vote,
     WrongKeyType,
 )
@@ -30,7 +31,15 @@ from coord.locks import (
 )
 from coord.quorum import AsyncQuorum, Quorum
 from coord.redlock import AsyncQuorumLock, QuorumLock
-from coord.uniques import AsyncUniqueCounter, Estimate, UniqueCounter
+from coord.uniques import (
+    AsyncSelection,
+    AsyncSlidingUniqueCounter,
+    AsyncUniqueCounter,
+    Estimate,
+    Selection,
+    SlidingUniqueCounter,
+    UniqueCounter,
+)
 
 __version__ = "0.1.0"
 
@@ -47,6 +56,8 @@ __all__ = (
     "AsyncLoss",
     "AsyncQuorum",
     "AsyncQuorumLock",
+    "AsyncSelection",
+    "AsyncSlidingUniqueCounter",
     "AsyncSlidingWindow",
     "AsyncTokenBucket",
     "AsyncUniqueCounter",
@@ -70,10 +81,13 @@ __all__ = (
     "Quorum",
     "QuorumError",
     "QuorumLock",
+    "Selection",
     "SelfDeadlock",
+    "SlidingUniqueCounter",
     "SlidingWindow",
     "Submission",
     "TokenBucket",
+    "TooNoisy",
     "UniqueCounter",
     "Vote",
     "WrongKeyType",

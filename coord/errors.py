@@ -7,6 +7,7 @@ Redis' own exceptions (``redis.ConnectionError``, ``redis.TimeoutError``, ...) p
 ::
 
     CoordError
+    ├── TooNoisy              an estimate that its own error drowns
     ├── WrongKeyType          a key of ours holds something else
     └── LockError
         ├── LockTimeout       (also a TimeoutError) it stayed held for as long as you would wait
@@ -19,7 +20,10 @@ Redis' own exceptions (``redis.ConnectionError``, ``redis.TimeoutError``, ...) p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from coord.uniques.estimate import Estimate
 
 __all__ = [
     "CoordError",
@@ -29,6 +33,7 @@ __all__ = [
     "NotDurable",
     "QuorumError",
     "SelfDeadlock",
+    "TooNoisy",
     "WrongKeyType",
 ]
 
@@ -50,6 +55,24 @@ class WrongKeyType(CoordError):
             f"{named} holds a value that coord did not write; delete it, or give this Coord another prefix="
         )
         self.keys = keys
+
+
+class TooNoisy(CoordError):
+    """An overlap or a difference whose standard error is larger than its estimate: it says nothing.
+
+    Give ``noisy=True`` to have it all the same.
+
+    Attributes:
+        estimate: What it would have been, with its bounds.
+    """
+
+    def __init__(self, what: str, estimate: Estimate, deviation: float) -> None:
+        super().__init__(
+            f"the {what} is about {estimate.value}, with a standard error of {deviation:.0f} "
+            f"({estimate.low} to {estimate.high} at 95 %): too noisy to say more; "
+            "give noisy=True to have it all the same"
+        )
+        self.estimate = estimate
 
 
 class LockError(CoordError):

@@ -21,7 +21,7 @@ from coord.leaderboard import AsyncLeaderboard, Leaderboard
 from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, SlidingWindow, TokenBucket
 from coord.locks import AsyncLock, AsyncLocks, Lock, LockRoom, Locks
 from coord.periods import Calendar
-from coord.uniques import AsyncUniqueCounter, UniqueCounter
+from coord.uniques import AsyncSlidingUniqueCounter, AsyncUniqueCounter, SlidingUniqueCounter, UniqueCounter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -220,19 +220,42 @@ class AsyncCoord:
         *,
         period: str | Sequence[str] = "day",
         tz: str | tzinfo = "UTC",
+        week_start: str = "monday",
         retain: Seconds | None = None,
+        raw: bool = False,
     ) -> AsyncUniqueCounter:
         """Make a counter of different ids.
 
         Args:
             name: What is counted.
-            period: One kind of period to keep, or several: ``minute``, ``hour``, ``day``, ``week`` (ISO),
+            period: One kind of period to keep, or several: ``minute``, ``hour``, ``day``, ``week``,
                 ``month``, ``year``.
             tz: Where a day begins at midnight: an IANA time zone, or a ``tzinfo``.
+            week_start: The day on which a week begins; ``"monday"`` for ISO weeks.
             retain: How long a period is kept after its end; ``None`` for a day (minutes), 31 days
                 (hours), 400 days (days), 800 days (weeks), 5 years (months) or 10 years (years).
+            raw: Whether ids go as they are into a HyperLogLog that others use too, by ``PFADD`` and
+                ``PFCOUNT``. Nothing is counted exactly then, and no ranges are rolled up.
         """
-        return AsyncUniqueCounter(self._port, self._keys, name, Calendar(period, tz, retain, self._clock))
+        calendar = Calendar(period, tz, retain, self._clock, week_start)
+        return AsyncUniqueCounter(self._port, self._keys, name, calendar, raw=raw)
+
+    def sliding_unique_counter(
+        self, name: str, *, window: Seconds = 300, buckets: int = 60, exact: bool = False
+    ) -> AsyncSlidingUniqueCounter:
+        """Make a counter of the different ids of the last so many seconds.
+
+        Args:
+            name: What is counted.
+            window: How far back it reaches, in seconds. At least 1 ms.
+            buckets: Into how many pieces the window is cut, up to 1,000: what it counts may reach back one
+                piece too far.
+            exact: Whether to remember when each id was last seen instead, at 60 to 110 bytes an id.
+        """
+        calendar = Calendar("minute", "UTC", None, self._clock)
+        return AsyncSlidingUniqueCounter(
+            self._port, self._keys, name, calendar, window=window, buckets=buckets, exact=exact
+        )
 
     def activity(
         self,
@@ -368,9 +391,20 @@ class Coord:
         *,
         period: str | Sequence[str] = "day",
         tz: str | tzinfo = "UTC",
+        week_start: str = "monday",
         retain: Seconds | None = None,
+        raw: bool = False,
     ) -> UniqueCounter:
-        return UniqueCounter(self._port, self._keys, name, Calendar(period, tz, retain, self._clock))
+        calendar = Calendar(period, tz, retain, self._clock, week_start)
+        return UniqueCounter(self._port, self._keys, name, calendar, raw=raw)
+
+    def sliding_unique_counter(
+        self, name: str, *, window: Seconds = 300, buckets: int = 60, exact: bool = False
+    ) -> SlidingUniqueCounter:
+        calendar = Calendar("minute", "UTC", None, self._clock)
+        return SlidingUniqueCounter(
+            self._port, self._keys, name, calendar, window=window, buckets=buckets, exact=exact
+        )
 
     def activity(
         self,

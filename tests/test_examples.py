@@ -27,7 +27,12 @@ PROMISES = {
     ],
     "token_bucket": ["request 6: denied, retry after", "costs 4: True; then one that costs 3: False"],
     "sliding_window": ["attempt 4: denied, retry after", "of 20 attempts at once, 3 were allowed"],
-    "unique_visitors": ["1000 in truth", "Tuesday: 2 readers; June: 3 readers"],
+    "unique_visitors": [
+        "1000 in truth",
+        "800 in truth",
+        "Tuesday: 2 readers; June: 3 readers",
+        "2 readers in the last five minutes",
+    ],
     "daily_actives": [
         "on both 40; was 75 among them? True",
         "in the week 130",

@@ -17,7 +17,7 @@ Rules
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
     from coord._engine.script import Call
 
-__all__ = ["Guard", "News", "Outcome", "Place", "Port", "Signal", "Tap", "step"]
+__all__ = ["Guard", "News", "Outcome", "Place", "Port", "Signal", "Tap", "all_of", "run_all", "step"]
 
 T = TypeVar("T")
 
 CLEANUPS = 10
+AT_ONCE = 4
 
 Place = tuple[str, int] | None
 """Where messages come from: host and port of a cluster's node; ``None`` for the one server there is."""
@@ -213,6 +214,36 @@ class Port(Protocol):
     async def close(self) -> None:
         """Close what the port owns. Closing twice is harmless."""
         ...
+
+
+async def all_of(port: Port, flows: Sequence[Coroutine[object, None, T]]) -> list[T]:
+    """Run flows at once, each to its end, and return what they return, or raise what the first has raised."""
+    if len(flows) == 1:
+        return [await flows[0]]
+    answers: list[T] = []
+    for outcome in await port.race(flows, lambda known: None not in known):
+        assert outcome is not None  # noqa: S101  # nothing is enough but all
+        if outcome.error is not None:
+            raise outcome.error
+        answers.append(cast("T", outcome.value))
+    return answers
+
+
+async def run_all(port: Port, calls: Sequence[Call[T]]) -> list[T]:
+    """Run any number of calls, some of them under way while others are answered.
+
+    They may be executed in any order. The first goes alone, and if it fails none other is sent.
+
+    Returns:
+        Their answers, in the order of ``calls``.
+
+    Raises:
+        Exception: What the first of those that failed raised, once none is under way any more.
+    """
+    answers = [await port.run(call) for call in calls[:1]]
+    for start in range(1, len(calls), AT_ONCE):
+        answers += await all_of(port, [port.run(call) for call in calls[start : start + AT_ONCE]])
+    return answers
 
 
 def step(flow: Coroutine[object, None, T]) -> T:

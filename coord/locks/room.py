@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 from coord._engine.listeners import Listeners
+from coord._engine.port import all_of
 from coord._engine.renewals import BATCH, Renewals
 from coord.locks.calls import LockCalls, renewal
 from coord.locks.eviction import warn_of_eviction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from coord._engine.keys import Keys
     from coord._engine.port import Port
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
     from coord.locks.calls import Grant, LockStatus
     from coord.locks.lease import AsyncLease
 
-__all__ = ["Holding", "LockRoom", "SharedRoom", "all_of"]
-
-T = TypeVar("T")
+__all__ = ["Holding", "LockRoom", "SharedRoom"]
 
 RENEW_SHARE = 3
 
@@ -38,19 +37,6 @@ class Holding:
 
     lease: AsyncLease
     blocks: int = 1
-
-
-async def all_of(port: Port, flows: Sequence[Coroutine[object, None, T]]) -> list[T]:
-    """Run flows at once, each to its end, and return what they return, or raise what one has raised."""
-    if len(flows) == 1:
-        return [await flows[0]]
-    answers: list[T] = []
-    for outcome in await port.race(flows, lambda _: False):
-        assert outcome is not None  # noqa: S101  # nothing is enough but all
-        if outcome.error is not None:
-            raise outcome.error
-        answers.append(cast("T", outcome.value))
-    return answers
 
 
 class LockRoom:

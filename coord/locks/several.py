@@ -31,13 +31,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from coord._engine.faces import twin_of
+from coord._engine.port import all_of
 from coord._engine.replies import as_bool, as_int, as_rows
 from coord._engine.script import Script
 from coord.locks.blocking import Lock
 from coord.locks.calls import Grant, LockCalls, waiter_of
 from coord.locks.durable import durable
 from coord.locks.lock import AsyncLock
-from coord.locks.room import SharedRoom, all_of
+from coord.locks.room import SharedRoom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

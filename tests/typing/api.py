@@ -16,6 +16,7 @@ from coord import (
     AsyncLease,
     AsyncLock,
     AsyncLocks,
+    AsyncSelection,
     Coord,
     Decision,
     Entry,
@@ -23,6 +24,7 @@ from coord import (
     Lease,
     Lock,
     Locks,
+    Selection,
     Submission,
 )
 
@@ -57,7 +59,12 @@ def sync(hub: Coord) -> None:
     assert_type(bucket.try_acquire("k", cost=2), Decision)
     assert_type(bucket.peek("k").retry_after, float)
     assert_type(hub.sliding_window("w", limit=1, period=1).try_acquire("k"), Decision)
-    assert_type(hub.unique_counter("u", period=["day", "week"]).count(last=7), Estimate)
+    unique = hub.unique_counter("u", period=["day", "week"], week_start="sunday")
+    assert_type(unique.count(last=7), Estimate)
+    assert_type(unique.select(at=[0.0]) | unique.select(last=2), Selection)
+    assert_type(unique.select().overlap(unique.select(last=2), noisy=True), Estimate)
+    assert_type(unique.select().export(), bytes)
+    assert_type(hub.sliding_unique_counter("s", window=60, exact=True).count(last=5), Estimate)
     activity = hub.activity("a", ids="text")
     assert_type((activity.cohort() & activity.cohort()).count(), int)
     board = hub.leaderboard("l", keep="best", order="asc", ties="ordinal")
@@ -82,7 +89,12 @@ async def asynchronous(hub: AsyncCoord) -> None:
     assert_type(hub.locks("x", "y"), AsyncLocks)
     assert_type(await hub.locks("x", "y").acquire(), AsyncLease)
     assert_type(await hub.token_bucket("b", rate=1).try_acquire("k"), Decision)
-    assert_type(await hub.unique_counter("u").count(), Estimate)
+    unique = hub.unique_counter("u", raw=True)
+    assert_type(await unique.count(), Estimate)
+    assert_type(unique.select(at=[0.0]) | unique.select(last=2), AsyncSelection)
+    assert_type(await unique.select().difference(unique.select(last=2)), Estimate)
+    assert_type(await unique.restore(b""), None)
+    assert_type(await hub.sliding_unique_counter("s").count(), Estimate)
     activity = hub.activity("a")
     assert_type(await (activity.cohort() & activity.cohort()).count(), int)
     assert_type(await hub.leaderboard("l").around("m", 5), list[Entry])
