@@ -1,6 +1,17 @@
 """Distributed coordination primitives on Redis and Valkey, sync and async over the same Lua scripts."""
 
-from coord.activity import Activity, AsyncActivity, AsyncCohort, Cohort
+from coord.activity import (
+    Activity,
+    AsyncActivity,
+    AsyncCohort,
+    AsyncOrderedFunnel,
+    Cohort,
+    FunnelReport,
+    FunnelStep,
+    OrderedFunnel,
+    RetentionRow,
+    RetentionTable,
+)
 from coord.errors import CoordError, LockError, LockLost, LockTimeout, SelfDeadlock, WrongKeyType
 from coord.hub import AsyncCoord, Coord
 from coord.leaderboard import AsyncLeaderboard, Entry, Leaderboard, Submission
@@ -20,6 +31,7 @@ __all__ = (
     "AsyncLease",
     "AsyncLock",
     "AsyncLoss",
+    "AsyncOrderedFunnel",
     "AsyncSlidingWindow",
     "AsyncTokenBucket",
     "AsyncUniqueCounter",
@@ -29,6 +41,8 @@ __all__ = (
     "Decision",
     "Entry",
     "Estimate",
+    "FunnelReport",
+    "FunnelStep",
     "Hold",
     "Leaderboard",
     "Lease",
@@ -38,6 +52,9 @@ __all__ = (
     "LockStatus",
     "LockTimeout",
     "Loss",
+    "OrderedFunnel",
+    "RetentionRow",
+    "RetentionTable",
     "SelfDeadlock",
     "SlidingWindow",
     "Submission",
