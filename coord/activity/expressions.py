@@ -14,7 +14,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import reduce
-from operator import and_, or_, xor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -76,9 +75,9 @@ class AtLeast(Expression):
     def bits(self, found: Mapping[Leaf, int]) -> int:
         each = [part.bits(found) for part in self.parts]
         if self.least == 1:
-            return reduce(or_, each)
+            return reduce(int.__or__, each)
         if self.least == len(each):
-            return reduce(and_, each)
+            return reduce(int.__and__, each)
         return _in_at_least(self.least, each)
 
     def graft(self, onto: Callable[[Leaf], Expression]) -> Expression:
@@ -99,7 +98,7 @@ class OddlyMany(Expression):
         return any(part.possible(present) for part in self.parts)
 
     def bits(self, found: Mapping[Leaf, int]) -> int:
-        return reduce(xor, (part.bits(found) for part in self.parts))
+        return reduce(int.__xor__, (part.bits(found) for part in self.parts))
 
     def graft(self, onto: Callable[[Leaf], Expression]) -> Expression:
         return OddlyMany(tuple(part.graft(onto) for part in self.parts))
@@ -160,7 +159,7 @@ def _in_at_least(least: int, each: Sequence[int]) -> int:
     for carry in each:
         for place, plane in enumerate(planes):
             planes[place], carry = plane ^ carry, plane & carry  # noqa: PLW2901  # the carry travels on
-    more, equal = 0, reduce(or_, each)
+    more, equal = 0, reduce(int.__or__, each)
     for place in reversed(range(len(planes))):
         if least >> place & 1:
             equal &= planes[place]

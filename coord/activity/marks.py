@@ -33,9 +33,9 @@ __all__ = ["Id", "Marker"]
 Id = str | int | bytes
 """An id: a number, or with ``ids="text"`` any of these."""
 
-BITS = 1500
+BITS = 600
 CHUNKS = 16
-DENSE = 512
+DENSE = 128
 
 
 def _numbers(reply: Reply) -> list[int]:

@@ -1,4 +1,9 @@
-"""Retention and funnels as pictures. The only part that needs matplotlib, the extra ``plots``."""
+"""Retention and funnels as pictures. The only part that needs matplotlib, the extra ``plots``.
+
+matplotlib is only partly typed. This file is where that ends: everything behind it is typed.
+"""
+
+# pyright: basic
 
 from __future__ import annotations
 

@@ -88,9 +88,8 @@ class RetentionTable:
     def records(self) -> list[dict[str, Cell]]:
         """Return one record a cell, for a data frame or a database.
 
-        Returns:
-            Of each: ``period``, ``start`` (ISO 8601), ``size``, ``offset`` in periods, ``active`` and
-            ``rate``; the last two are ``None`` where the period is not over.
+        A record has ``period``, ``start`` (ISO 8601), ``size``, ``offset`` in periods, ``active`` and
+        ``rate``; the last two are ``None`` where the period is not over.
         """
         return [
             {

@@ -11,7 +11,21 @@ import redis.asyncio
 import valkey
 import valkey.asyncio
 
-from coord import AsyncCoord, AsyncLease, AsyncLock, Coord, Decision, Entry, Estimate, Lease, Lock, Submission
+from coord import (
+    AsyncCoord,
+    AsyncLease,
+    AsyncLock,
+    Cohort,
+    Coord,
+    Decision,
+    Entry,
+    Estimate,
+    FunnelReport,
+    Lease,
+    Lock,
+    RetentionTable,
+    Submission,
+)
 
 Coord(redis.Redis())
 Coord(redis.RedisCluster(host="h"))
@@ -42,6 +56,11 @@ def sync(hub: Coord) -> None:
     assert_type(hub.unique_counter("u", period=["day", "week"]).count(last=7), Estimate)
     activity = hub.activity("a", ids="text")
     assert_type((activity.cohort() & activity.cohort()).count(), int)
+    assert_type(activity.at_least(1, activity.cohort(last=7) - activity.cohort()), Cohort)
+    assert_type(list(activity.cohort()), list[str | int | bytes])
+    assert_type(activity.retention(of=activity.event("e")), RetentionTable)
+    assert_type(activity.funnel({"a": activity.cohort()}), FunnelReport)
+    activity.cohort() & {1}  # type: ignore[operator]  # pyright: ignore[reportOperatorIssue, reportUnusedExpression]
     board = hub.leaderboard("l", keep="best", order="asc", ties="ordinal")
     assert_type(board.submit("m", 1), Submission)
     assert_type(board.top(3), list[Entry])
@@ -64,6 +83,9 @@ async def asynchronous(hub: AsyncCoord) -> None:
     assert_type(await hub.unique_counter("u").count(), Estimate)
     activity = hub.activity("a")
     assert_type(await (activity.cohort() & activity.cohort()).count(), int)
+    assert_type([one async for one in activity.cohort()], list[str | int | bytes])
+    assert_type((await activity.retention()).rows[0].cells, tuple[int | None, ...])
+    assert_type(await activity.ordered_funnel("f", "a", "b").report(), FunnelReport)
     assert_type(await hub.leaderboard("l").around("m", 5), list[Entry])
     async with AsyncCoord.connect("memory://") as connected:
         assert_type(connected, AsyncCoord)
