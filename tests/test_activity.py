@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coord import WrongKeyType
+from coord import Coord, WrongKeyType
 from coord.activity import CHUNK, MAX_ID
 from coord.activity import marks as marks_module
 from coord.activity import numbers as numbers_module
@@ -146,8 +147,7 @@ async def test_every_key_lives_until_the_end_of_its_period_and_the_retention(
     now = server_time(client)
     logins = coord.activity("logins", period=["day", "week"], retain=30 * DAY, tz="Europe/Berlin")
     at = now - 10 * DAY
-    await logins.mark(1, at=at)
-    await logins.mark(*range(0, 2 * CHUNK, 90), at=at)  # both as single bits and as bitmaps
+    await logins.mark(7 * CHUNK, *range(0, 2 * CHUNK, 90), at=at)  # both as single bits and as bitmaps
     calendar = logins._inner._flow._marker.calendar if hasattr(logins, "_inner") else logins._marker.calendar
     ends = {one.kind: one.end.timestamp() for one in calendar.around(calendar._local(at))}
 
@@ -301,6 +301,16 @@ async def test_asking_about_an_id_gives_it_no_number(coord: Any, client: Any, pr
     await readers.unmark("ann")
 
     assert keys_of(client, prefix) == []
+
+
+def test_threads_that_race_give_every_id_one_number(real_server: str, prefix: str) -> None:
+    with Coord.connect(real_server, prefix=prefix) as hub, ThreadPoolExecutor(8) as threads:
+        readers = hub.activity("readers", ids="text", retain=60)
+        names = [f"user {n % 100}" for n in range(400)]
+        list(threads.map(readers.mark, names))
+
+        assert readers.count() == 100
+        assert sorted(map(str, readers.cohort())) == sorted(set(names))
 
 
 async def test_thousands_of_text_ids_are_marked_in_slices(coord: Any) -> None:

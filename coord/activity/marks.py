@@ -141,8 +141,9 @@ class Marker:
         guessed = [(self._hints.chunks(word), word) for word in words]
         guessed.sort(key=lambda one: one[0])  # and no further: new ids are numbered as they came
         for some in _slices(guessed, BITS // (2 + len(target.periods))):
-            chunks = sorted({chunk for guess, _ in some for chunk in guess})
             left = [word for _, word in some]
+            # Asked anew, since new ids may have filled a chunk meanwhile.
+            chunks = sorted({chunk for word in left for chunk in self._hints.chunks(word)})
             numbers = await self.port.run(target.mark(chunks, left, CHUNK))
             self._hints.learn(left, numbers)
             outside = {
@@ -160,8 +161,8 @@ class Marker:
         kinds = self.ladder()
         if not checked:
             return
-        moment = await self.calendar.moment(at)
         now = await self.calendar.moment(None)
+        moment = now if at is None else await self.calendar.moment(at)
         numbers = cast("list[int]", list(checked))
         if self.by_text:
             found = await numbers_of(self.port, track.numbers, cast("list[bytes]", list(checked)))

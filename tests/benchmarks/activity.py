@@ -56,7 +56,7 @@ def _one_by_one(bench: Bench, *, again: bool) -> Table:
     note = (
         f"{times:,} ids of 100,000, one call each, in a day, a week and a month: "
         + ("all marked before." if again else "each for the first time.")
-        + " The server's\ntime is that of its commands, as it measures it itself, while it has nothing else to do."
+        + "\nThe server's time is that of its commands, by its own count, while it has nothing else to do."
     )
     title = "Marking one id again" if again else "Marking one id"
     return tabulate(title, results, columns, baseline=BASELINE, note=note)
@@ -111,7 +111,7 @@ def _retention(bench: Bench) -> Table:
     results = compare(few, f"{WORK}:retention", WITHOUT_TEXT, ids=ids, weeks=WEEKS)
     columns = [Column("ms", "ms", digits=0), Column("server, ms", "server_ms", digits=0), STEP, LEFT]
     note = (
-        f"{WEEKS} cohorts by week, {ids:,} ids each, at most {WEEKS} weeks followed. bitmapist and SETBIT count\n"
-        "the current week too, which coord does not: its cells there are `None`."
+        f"{WEEKS} cohorts by week, {ids:,} ids each, at most {WEEKS} weeks followed. bitmapist and SETBIT\n"
+        "count the current week too, which coord does not: its cells there are `None`."
     )
     return tabulate(f"Retention of {ids // 2**20} Mi ids", results, columns, note=note)
