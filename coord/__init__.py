@@ -1,6 +1,17 @@
 """Distributed coordination primitives on Redis and Valkey, sync and async over the same Lua scripts."""
 
-from coord.activity import Activity, AsyncActivity, AsyncCohort, Cohort
+from coord.activity import (
+    Activity,
+    AsyncActivity,
+    AsyncCohort,
+    AsyncOrderedFunnel,
+    Cohort,
+    FunnelReport,
+    FunnelStep,
+    OrderedFunnel,
+    RetentionRow,
+    RetentionTable,
+)
 from coord.errors import (
     CoordError,
     LockError,
@@ -54,6 +65,7 @@ __all__ = (
     "AsyncLock",
     "AsyncLocks",
     "AsyncLoss",
+    "AsyncOrderedFunnel",
     "AsyncQuorum",
     "AsyncQuorumLock",
     "AsyncSelection",
@@ -67,6 +79,8 @@ __all__ = (
     "Decision",
     "Entry",
     "Estimate",
+    "FunnelReport",
+    "FunnelStep",
     "Hold",
     "Leaderboard",
     "Lease",
@@ -78,9 +92,12 @@ __all__ = (
     "Locks",
     "Loss",
     "NotDurable",
+    "OrderedFunnel",
     "Quorum",
     "QuorumError",
     "QuorumLock",
+    "RetentionRow",
+    "RetentionTable",
     "Selection",
     "SelfDeadlock",
     "SlidingUniqueCounter",

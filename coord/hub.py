@@ -16,7 +16,7 @@ from coord._engine.port import step
 from coord._engine.tasks import TaskPort
 from coord._engine.threads import ThreadPort
 from coord._engine.urls import CALL_TIMEOUT, open_async, open_sync
-from coord.activity import Activity, AsyncActivity
+from coord.activity import Activity, AsyncActivity, Marker, Track
 from coord.leaderboard import AsyncLeaderboard, Leaderboard
 from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, SlidingWindow, TokenBucket
 from coord.locks import AsyncLock, AsyncLocks, Lock, LockRoom, Locks
@@ -264,6 +264,7 @@ class AsyncCoord:
         period: str | Sequence[str] = "day",
         ids: Literal["int", "text"] = "int",
         tz: str | tzinfo = "UTC",
+        week_start: str = "monday",
         retain: Seconds | None = None,
     ) -> AsyncActivity:
         """Make a record of who was active when.
@@ -271,11 +272,14 @@ class AsyncCoord:
         Args:
             name: What is recorded.
             period: As for ``unique_counter``.
-            ids: ``"int"`` if ids are small numbers, ``"text"`` to number any other kind densely.
+            ids: ``"int"`` if ids are numbers, best of all those of a sequence; ``"text"`` for any other kind,
+                and for numbers that are scattered.
             tz: As for ``unique_counter``.
+            week_start: On which day a week begins; ``"monday"`` for ISO weeks.
             retain: As for ``unique_counter``.
         """
-        return AsyncActivity(self._port, self._keys, name, Calendar(period, tz, retain, self._clock), ids)
+        calendar = Calendar(period, tz, retain, self._clock, week_start)
+        return AsyncActivity(Marker(self._port, calendar, ids), Track(self._keys, name))
 
     def leaderboard(
         self, name: str, *, order: Order = "desc", keep: Keep = "last", ties: Ties = "competition"
@@ -413,9 +417,11 @@ class Coord:
         period: str | Sequence[str] = "day",
         ids: Literal["int", "text"] = "int",
         tz: str | tzinfo = "UTC",
+        week_start: str = "monday",
         retain: Seconds | None = None,
     ) -> Activity:
-        return Activity(self._port, self._keys, name, Calendar(period, tz, retain, self._clock), ids)
+        calendar = Calendar(period, tz, retain, self._clock, week_start)
+        return Activity(Marker(self._port, calendar, ids), Track(self._keys, name))
 
     def leaderboard(
         self, name: str, *, order: Order = "desc", keep: Keep = "last", ties: Ties = "competition"

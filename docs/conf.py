@@ -38,6 +38,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(collections\.abc\.)?Sequence"),
     (r"py:.*", r"(datetime\.)?(date|datetime|timedelta|tzinfo)"),
     (r"py:.*", r"(types\.)?TracebackType"),
+    (r"py:.*", r"(matplotlib\.(axes|figure)\.)?(Axes|Figure)"),
     (r"py:.*", r"(typing\.)?(Literal|Self)"),
     (r"py:.*", r"(bool|bytes|float|int|list|object|str|tuple|type|BaseException|Exception)"),
     (r"py:exc", r"(ImportError|RuntimeError|TimeoutError|TypeError|ValueError)"),

@@ -35,9 +35,13 @@ PROMISES = {
     ],
     "daily_actives": [
         "on both 40; was 75 among them? True",
+        "lost 60, on either 130",
         "in the week 130",
+        "2025-06-02   100  100%  40%   -",
         "three days 1; is it cyd? True",
+        "on two of them: bob, cyd",
     ],
+    "funnels": ["ordered    1       25%          25%", "paid    1       33%", "stuck at the cart: ann, cyd"],
     "leaderboard": ["1. ann 310", "from rank 5 to 2", "around dan: 2. bob, 4. dan, 5. eve"],
 }
 

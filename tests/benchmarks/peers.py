@@ -12,7 +12,16 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["COORD", "POTTERY", "PYTHON_REDIS_LOCK", "REDIS_PY", "Peer", "UnavailableError", "interpreter"]
+__all__ = [
+    "BITMAPIST",
+    "COORD",
+    "POTTERY",
+    "PYTHON_REDIS_LOCK",
+    "REDIS_PY",
+    "Peer",
+    "UnavailableError",
+    "interpreter",
+]
 
 INSTALL_TIME = 300
 
@@ -38,6 +47,7 @@ COORD = Peer("coord", "coord")
 REDIS_PY = Peer("redis", "redis")
 PYTHON_REDIS_LOCK = Peer("python-redis-lock", "redis_lock")
 POTTERY = Peer("pottery", "pottery")
+BITMAPIST = Peer("bitmapist", "bitmapist")
 
 
 @cache

@@ -17,13 +17,16 @@ from coord import (
     AsyncLock,
     AsyncLocks,
     AsyncSelection,
+    Cohort,
     Coord,
     Decision,
     Entry,
     Estimate,
+    FunnelReport,
     Lease,
     Lock,
     Locks,
+    RetentionTable,
     Selection,
     Submission,
 )
@@ -67,6 +70,11 @@ def sync(hub: Coord) -> None:
     assert_type(hub.sliding_unique_counter("s", window=60, exact=True).count(last=5), Estimate)
     activity = hub.activity("a", ids="text")
     assert_type((activity.cohort() & activity.cohort()).count(), int)
+    assert_type(activity.at_least(1, activity.cohort(last=7) - activity.cohort()), Cohort)
+    assert_type(list(activity.cohort()), list[str | int | bytes])
+    assert_type(activity.retention(of=activity.event("e")), RetentionTable)
+    assert_type(activity.funnel({"a": activity.cohort()}), FunnelReport)
+    activity.cohort() & {1}  # type: ignore[operator]  # pyright: ignore[reportOperatorIssue, reportUnusedExpression]
     board = hub.leaderboard("l", keep="best", order="asc", ties="ordinal")
     assert_type(board.submit("m", 1), Submission)
     assert_type(board.top(3), list[Entry])
@@ -97,6 +105,9 @@ async def asynchronous(hub: AsyncCoord) -> None:
     assert_type(await hub.sliding_unique_counter("s").count(), Estimate)
     activity = hub.activity("a")
     assert_type(await (activity.cohort() & activity.cohort()).count(), int)
+    assert_type([one async for one in activity.cohort()], list[str | int | bytes])
+    assert_type((await activity.retention()).rows[0].cells, tuple[int | None, ...])
+    assert_type(await activity.ordered_funnel("f", "a", "b").report(), FunnelReport)
     assert_type(await hub.leaderboard("l").around("m", 5), list[Entry])
     async with AsyncCoord.connect("memory://") as connected:
         assert_type(connected, AsyncCoord)
