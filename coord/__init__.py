@@ -3,7 +3,7 @@
 from coord.activity import Activity, AsyncActivity, AsyncCohort, Cohort
 from coord.errors import CoordError, LockError, LockLost, LockTimeout, SelfDeadlock, WrongKeyType
 from coord.hub import AsyncCoord, Coord
-from coord.leaderboard import AsyncLeaderboard, Entry, Leaderboard, Submission
+from coord.leaderboard import AsyncLeaderboard, Entry, Leaderboard, Scroll, Submission
 from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, Decision, SlidingWindow, TokenBucket
 from coord.locks import AsyncHold, AsyncLease, AsyncLock, AsyncLoss, Hold, Lease, Lock, LockStatus, Loss
 from coord.uniques import AsyncUniqueCounter, Estimate, UniqueCounter
@@ -38,6 +38,7 @@ __all__ = (
     "LockStatus",
     "LockTimeout",
     "Loss",
+    "Scroll",
     "SelfDeadlock",
     "SlidingWindow",
     "Submission",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from coord._engine.checks import Seconds
     from coord._engine.urls import Opened
     from coord._engine.wires import AsyncClient, Client
-    from coord.leaderboard import Keep, Order, Ties
+    from coord.leaderboard import Keep, Order, Tiebreak, Ties
 
 __all__ = ["AsyncCoord", "Coord"]
 
@@ -214,17 +214,39 @@ class AsyncCoord:
         return AsyncActivity(self._port, self._keys, name, Calendar(period, tz, retain, self._clock), ids)
 
     def leaderboard(
-        self, name: str, *, order: Order = "desc", keep: Keep = "last", ties: Ties = "competition"
+        self,
+        name: str,
+        *,
+        order: Order = "desc",
+        keep: Keep = "last",
+        ties: Ties = "competition",
+        tiebreak: Tiebreak = "name",
+        member_ttl: Seconds | None = None,
     ) -> AsyncLeaderboard:
-        """Make a leaderboard. Its key is permanent.
+        """Make a leaderboard. Its keys are permanent.
 
         Args:
             name: The board.
             order: ``"desc"`` if more is better, ``"asc"`` if less is.
-            keep: Which score stays when a member submits again: ``"last"``, ``"best"`` or ``"sum"``.
-            ties: How equal scores rank: ``"competition"`` (1, 2, 2, 4), or ``"ordinal"`` by name.
+            keep: Which score stays when a member submits again: ``"last"``, ``"best"``, ``"worst"``,
+                ``"sum"`` or ``"first"``.
+            ties: How equal scores rank, unless a read says otherwise: ``"competition"`` (1, 2, 2, 4),
+                ``"modified"`` (1, 3, 3, 4), ``"dense"`` (1, 2, 2, 3), ``"fractional"`` (1, 2.5, 2.5, 4) or
+                ``"ordinal"`` (1, 2, 3, 4).
+            tiebreak: How equal scores stand: by ``"name"``, or ``"first"`` who reached it first. A board
+                keeps that of its first submission.
+            member_ttl: How long a score lives after its member's last submission; ``None`` for ever.
         """
-        return AsyncLeaderboard(self._port, self._keys, name, order=order, keep=keep, ties=ties)
+        return AsyncLeaderboard(
+            self._port,
+            self._keys,
+            name,
+            order=order,
+            keep=keep,
+            ties=ties,
+            tiebreak=tiebreak,
+            member_ttl=member_ttl,
+        )
 
 
 @twin_of(AsyncCoord)
@@ -318,6 +340,22 @@ class Coord:
         return Activity(self._port, self._keys, name, Calendar(period, tz, retain, self._clock), ids)
 
     def leaderboard(
-        self, name: str, *, order: Order = "desc", keep: Keep = "last", ties: Ties = "competition"
+        self,
+        name: str,
+        *,
+        order: Order = "desc",
+        keep: Keep = "last",
+        ties: Ties = "competition",
+        tiebreak: Tiebreak = "name",
+        member_ttl: Seconds | None = None,
     ) -> Leaderboard:
-        return Leaderboard(self._port, self._keys, name, order=order, keep=keep, ties=ties)
+        return Leaderboard(
+            self._port,
+            self._keys,
+            name,
+            order=order,
+            keep=keep,
+            ties=ties,
+            tiebreak=tiebreak,
+            member_ttl=member_ttl,
+        )

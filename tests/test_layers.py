@@ -13,10 +13,13 @@ import coord
 
 ROOT = Path(coord.__file__).parent
 NOT_ROOMS = {ROOT / name for name in ("__init__.py", "__main__.py", "hub.py", "compat.py", "quorum.py")}
-ROOMS = sorted({*ROOT.glob("*.py"), *ROOT.glob("locks/*.py")} - NOT_ROOMS)
+PACKAGES = ("locks", "leaderboard")
+ROOMS = sorted(
+    {*ROOT.glob("*.py"), *(path for name in PACKAGES for path in ROOT.glob(f"{name}/*.py"))} - NOT_ROOMS
+)
 ENGINE = sorted((ROOT / "_engine").glob("*.py"))
 ROOM_NAMES = {f"coord.{path.stem}" for path in ROOMS if path.parent == ROOT} - {"coord.errors"} | {
-    "coord.locks"
+    f"coord.{name}" for name in PACKAGES
 }
 WORLDLY = {"asyncio", "anyio", "threading", "time", "redis", "valkey", "socket", "subprocess", "concurrent"}
 SHARED = {"script", "port", "keys", "checks", "faces", "replies", "clock", "wakeups", "renewals"}
