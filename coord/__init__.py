@@ -3,7 +3,16 @@
 from coord.activity import Activity, AsyncActivity, AsyncCohort, Cohort
 from coord.errors import CoordError, LockError, LockLost, LockTimeout, SelfDeadlock, WrongKeyType
 from coord.hub import AsyncCoord, Coord
-from coord.leaderboard import AsyncLeaderboard, Entry, Leaderboard, Scroll, Submission
+from coord.leaderboard import (
+    AsyncLeaderboard,
+    AsyncPeriodBoard,
+    Entry,
+    Leaderboard,
+    PeriodBoard,
+    Scroll,
+    Season,
+    Submission,
+)
 from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, Decision, SlidingWindow, TokenBucket
 from coord.locks import AsyncHold, AsyncLease, AsyncLock, AsyncLoss, Hold, Lease, Lock, LockStatus, Loss
 from coord.uniques import AsyncUniqueCounter, Estimate, UniqueCounter
@@ -20,6 +29,7 @@ __all__ = (
     "AsyncLease",
     "AsyncLock",
     "AsyncLoss",
+    "AsyncPeriodBoard",
     "AsyncSlidingWindow",
     "AsyncTokenBucket",
     "AsyncUniqueCounter",
@@ -38,7 +48,9 @@ __all__ = (
     "LockStatus",
     "LockTimeout",
     "Loss",
+    "PeriodBoard",
     "Scroll",
+    "Season",
     "SelfDeadlock",
     "SlidingWindow",
     "Submission",

@@ -17,14 +17,14 @@ from coord._engine.tasks import TaskPort
 from coord._engine.threads import ThreadPort
 from coord._engine.urls import CALL_TIMEOUT, open_async, open_sync
 from coord.activity import Activity, AsyncActivity
-from coord.leaderboard import AsyncLeaderboard, Leaderboard
+from coord.leaderboard import AsyncLeaderboard, Leaderboard, Schedule, Setup
 from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, SlidingWindow, TokenBucket
 from coord.locks import AsyncLock, Lock, LockRoom
 from coord.periods import Calendar
 from coord.uniques import AsyncUniqueCounter, UniqueCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import tzinfo
     from types import TracebackType
     from typing import Literal, Self
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from coord._engine.checks import Seconds
     from coord._engine.urls import Opened
     from coord._engine.wires import AsyncClient, Client
-    from coord.leaderboard import Keep, Order, Tiebreak, Ties
+    from coord.leaderboard import Keep, Order, Season, Tiebreak, Ties
 
 __all__ = ["AsyncCoord", "Coord"]
 
@@ -222,8 +222,13 @@ class AsyncCoord:
         ties: Ties = "competition",
         tiebreak: Tiebreak = "name",
         member_ttl: Seconds | None = None,
+        period: str | Sequence[str] | Mapping[str, Keep] | None = None,
+        tz: str | tzinfo = "UTC",
+        week_start: str = "monday",
+        retain: Seconds | None = None,
+        seasons: Sequence[Season] = (),
     ) -> AsyncLeaderboard:
-        """Make a leaderboard. Its keys are permanent.
+        """Make a leaderboard. Its keys are permanent, unless it has periods.
 
         Args:
             name: The board.
@@ -236,17 +241,21 @@ class AsyncCoord:
             tiebreak: How equal scores stand: by ``"name"``, or ``"first"`` who reached it first. A board
                 keeps that of its first submission.
             member_ttl: How long a score lives after its member's last submission; ``None`` for ever.
+            period: What each submission feeds at once, if not one permanent board: one or several of
+                ``"minute"``, ``"hour"``, ``"day"``, ``"week"``, ``"month"``, ``"year"``, ``"season"`` and
+                ``"all"``, or a rule to keep scores by for each: ``{"day": "best", "all": "sum"}``. The first
+                is what reads are about, and ``of()`` gives the others.
+            tz: As for ``unique_counter``.
+            week_start: On which day a week begins; ``"monday"`` for ISO weeks.
+            retain: As for ``unique_counter``; a season is kept for 5 years.
+            seasons: The seasons that there are, for ``period="season"``. Between seasons nothing is kept
+                under that.
         """
-        return AsyncLeaderboard(
-            self._port,
-            self._keys,
-            name,
-            order=order,
-            keep=keep,
-            ties=ties,
-            tiebreak=tiebreak,
-            member_ttl=member_ttl,
+        schedule = Schedule.of(
+            period, tz=tz, week_start=week_start, retain=retain, seasons=seasons, clock=self._clock
         )
+        setup = Setup(self._port, self._keys, name, order, keep, ties, tiebreak, member_ttl, schedule)
+        return AsyncLeaderboard(setup)
 
 
 @twin_of(AsyncCoord)
@@ -348,14 +357,14 @@ class Coord:
         ties: Ties = "competition",
         tiebreak: Tiebreak = "name",
         member_ttl: Seconds | None = None,
+        period: str | Sequence[str] | Mapping[str, Keep] | None = None,
+        tz: str | tzinfo = "UTC",
+        week_start: str = "monday",
+        retain: Seconds | None = None,
+        seasons: Sequence[Season] = (),
     ) -> Leaderboard:
-        return Leaderboard(
-            self._port,
-            self._keys,
-            name,
-            order=order,
-            keep=keep,
-            ties=ties,
-            tiebreak=tiebreak,
-            member_ttl=member_ttl,
+        schedule = Schedule.of(
+            period, tz=tz, week_start=week_start, retain=retain, seasons=seasons, clock=self._clock
         )
+        setup = Setup(self._port, self._keys, name, order, keep, ties, tiebreak, member_ttl, schedule)
+        return Leaderboard(setup)

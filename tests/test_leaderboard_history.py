@@ -12,6 +12,7 @@ from redis import Redis
 
 from coord import AsyncLeaderboard, Coord
 from coord._engine.keys import Keys
+from coord.leaderboard import Setup
 from tests.board_model import ORDERS, RULES, PlainBoard
 from tests.conftest import keys_of
 from tests.together import AskingPort, together
@@ -133,7 +134,7 @@ def check_books(redis: Any, model: PlainBoard) -> None:
 
 def check_rows(redis: Any, model: PlainBoard) -> None:
     """What the board shows in each order and by each rule."""
-    reader: Any = AsyncLeaderboard(AskingPort(), Keys("history"), "b")  # type: ignore[arg-type]
+    reader: Any = AsyncLeaderboard(Setup(AskingPort(), Keys("history"), "b"))  # type: ignore[arg-type]
     rules = [{"order": order, "ties": ties} for order, ties in product(ORDERS, RULES)]
     with Redis(connection_pool=redis.connection_pool) as client:
         got = together(client, [reader.top(9, **one) for one in rules])

@@ -24,22 +24,29 @@ Rules
 
 Source: https://redis.io/docs/latest/develop/data-types/sorted-sets/.
 
-In this package: ``scores`` is what goes in and out, ``submits``, ``reads`` and ``upkeep`` are the algorithms,
-``board`` puts them together, ``blocking`` is the sync face.
+In this package: ``scores`` is what goes in and out, ``schedule`` is which periods, ``submits``,
+``reads`` and ``upkeep`` are the algorithms, ``board`` puts them together, ``blocking`` is the sync face.
 """
 
-from coord.leaderboard.blocking import Leaderboard
-from coord.leaderboard.board import AsyncLeaderboard
+from coord.leaderboard.base import Setup
+from coord.leaderboard.blocking import Leaderboard, PeriodBoard
+from coord.leaderboard.board import AsyncLeaderboard, AsyncPeriodBoard
+from coord.leaderboard.schedule import Schedule, Season
 from coord.leaderboard.scores import Entry, Keep, Order, Rank, Scroll, Submission, Tiebreak, Ties
 
 __all__ = [
     "AsyncLeaderboard",
+    "AsyncPeriodBoard",
     "Entry",
     "Keep",
     "Leaderboard",
     "Order",
+    "PeriodBoard",
     "Rank",
+    "Schedule",
     "Scroll",
+    "Season",
+    "Setup",
     "Submission",
     "Tiebreak",
     "Ties",

@@ -1,4 +1,4 @@
-"""The sync face of a board."""
+"""The sync faces of boards."""
 
 from __future__ import annotations
 
@@ -6,71 +6,24 @@ from typing import TYPE_CHECKING
 
 from coord._engine.faces import twin_of
 from coord._engine.port import step
-from coord.leaderboard.board import AsyncLeaderboard
+from coord.leaderboard.board import AsyncLeaderboard, AsyncPeriodBoard
+from coord.leaderboard.reads import AsyncReads
+from coord.leaderboard.upkeep import AsyncUpkeep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from coord._engine.checks import Seconds
-    from coord._engine.keys import Keys
-    from coord._engine.port import Port
+    from coord.leaderboard.base import Setup
     from coord.leaderboard.scores import Entry, Keep, Order, Rank, Scroll, Submission, Ties
     from coord.periods import Instant
 
-__all__ = ["Leaderboard"]
+__all__ = ["Leaderboard", "PeriodBoard"]
 
 
-@twin_of(AsyncLeaderboard)
-class Leaderboard:
-    def __init__(
-        self,
-        port: Port,
-        keys: Keys,
-        name: str,
-        *,
-        order: str = "desc",
-        keep: str = "last",
-        ties: str = "competition",
-        tiebreak: str = "name",
-        member_ttl: Seconds | None = None,
-    ) -> None:
-        self._flow = AsyncLeaderboard(
-            port, keys, name, order=order, keep=keep, ties=ties, tiebreak=tiebreak, member_ttl=member_ttl
-        )
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r}>"
-
-    def submit(
-        self,
-        member: str,
-        score: float,
-        *,
-        keep: Keep | None = None,
-        meta: str | None = None,
-        ttl: Seconds | None = None,
-        overtaken: int = 0,
-        at: Instant | None = None,
-    ) -> Submission:
-        return step(
-            self._flow.submit(member, score, keep=keep, meta=meta, ttl=ttl, overtaken=overtaken, at=at)
-        )
-
-    def submit_many(
-        self,
-        scores: Mapping[str, float],
-        *,
-        keep: Keep | None = None,
-        meta: Mapping[str, str] | None = None,
-        ttl: Seconds | None = None,
-        overtaken: int = 0,
-        at: Instant | None = None,
-    ) -> dict[str, Submission]:
-        return step(self._flow.submit_many(scores, keep=keep, meta=meta, ttl=ttl, overtaken=overtaken, at=at))
-
-    def note(self, member: str, meta: str | None) -> bool:
-        return step(self._flow.note(member, meta))
+@twin_of(AsyncReads)
+class _Reads:
+    _flow: AsyncReads
 
     def rank(self, member: str, *, ties: Ties | None = None, order: Order | None = None) -> Rank | None:
         return step(self._flow.rank(member, ties=ties, order=order))
@@ -131,8 +84,16 @@ class Leaderboard:
     def score_at(self, percentile: float) -> float | None:
         return step(self._flow.score_at(percentile))
 
+
+@twin_of(AsyncUpkeep)
+class _Upkeep:
+    _flow: AsyncUpkeep
+
     def remove(self, *members: str) -> int:
         return step(self._flow.remove(*members))
+
+    def note(self, member: str, meta: str | None) -> bool:
+        return step(self._flow.note(member, meta))
 
     def trim(self, best: int) -> int:
         return step(self._flow.trim(best))
@@ -142,3 +103,57 @@ class Leaderboard:
 
     def clear(self) -> None:
         step(self._flow.clear())
+
+
+@twin_of(AsyncPeriodBoard)
+class PeriodBoard(_Reads, _Upkeep):
+    _flow: AsyncPeriodBoard
+
+    def __init__(self, flow: AsyncPeriodBoard) -> None:
+        self._flow = flow
+        self.name = flow.name
+
+    def __repr__(self) -> str:
+        return repr(self._flow).replace("Async", "", 1)
+
+
+@twin_of(AsyncLeaderboard)
+class Leaderboard(_Reads, _Upkeep):
+    _flow: AsyncLeaderboard
+
+    def __init__(self, setup: Setup) -> None:
+        self._flow = AsyncLeaderboard(setup)
+        self.name = setup.name
+
+    def __repr__(self) -> str:
+        return repr(self._flow).replace("Async", "", 1)
+
+    def of(self, period: str, *, at: Instant | None = None, ago: int = 0) -> PeriodBoard:
+        return PeriodBoard(self._flow.of(period, at=at, ago=ago))
+
+    def submit(
+        self,
+        member: str,
+        score: float,
+        *,
+        keep: Keep | None = None,
+        meta: str | None = None,
+        ttl: Seconds | None = None,
+        overtaken: int = 0,
+        at: Instant | None = None,
+    ) -> Submission:
+        return step(
+            self._flow.submit(member, score, keep=keep, meta=meta, ttl=ttl, overtaken=overtaken, at=at)
+        )
+
+    def submit_many(
+        self,
+        scores: Mapping[str, float],
+        *,
+        keep: Keep | None = None,
+        meta: Mapping[str, str] | None = None,
+        ttl: Seconds | None = None,
+        overtaken: int = 0,
+        at: Instant | None = None,
+    ) -> dict[str, Submission]:
+        return step(self._flow.submit_many(scores, keep=keep, meta=meta, ttl=ttl, overtaken=overtaken, at=at))

@@ -1,4 +1,4 @@
-"""Writing: scores, and notes about members."""
+"""Writing scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from coord._engine.checks import integer, one_of
-from coord._engine.replies import as_bool, as_rows, text
+from coord._engine.replies import as_rows, text
 from coord._engine.script import Script
 from coord.leaderboard.base import BoardFlow, lifetime
 from coord.leaderboard.scores import KEEPS, member_bytes, note_bytes, score_text, submissions
@@ -63,7 +63,6 @@ def _done(reply: Reply) -> _Done:
 
 
 _SUBMIT = Script("board_submit", parse=_done, repeatable=False)
-_NOTE = Script("board_note", parse=as_bool, repeatable=True)
 
 
 class AsyncSubmits(BoardFlow):
@@ -147,9 +146,10 @@ class AsyncSubmits(BoardFlow):
         Complexity: O(log n) for each member and period.
         """
         rule = "" if keep is None else one_of(keep, "keep", KEEPS)
-        lives = self._ttl if ttl is None else lifetime(ttl, "ttl")
+        lives = lifetime(self._setup.member_ttl, "member_ttl") if ttl is None else lifetime(ttl, "ttl")
         limit = integer(overtaken, "overtaken", at_least=0, at_most=MOST_OVERTAKEN)
         rows = _rows(scores, meta or {})
+        self._check_instant(at)
         done: dict[str, Submission] = {}
         targets = await self._targets(rule, at)
         size = max(1, ROWS // len(targets))
@@ -158,7 +158,7 @@ class AsyncSubmits(BoardFlow):
             reply = await self._port.run(
                 _SUBMIT(
                     [key for target in targets for key in target.keys],
-                    *(self._order, self._ties, self._tiebreak, limit, lives),
+                    *(self._order, self._setup.ties, self._setup.tiebreak, limit, lives),
                     *(word for target in targets for word in (target.keep, target.ends, target.retain)),
                     *(word for row in part for word in row),
                 )
@@ -173,31 +173,32 @@ class AsyncSubmits(BoardFlow):
                 done[row[0].decode()] = replace(first, periods=by_kind) if targets[0].kind else first
         return done
 
-    async def note(self, member: str, meta: str | None) -> bool:
-        """Change what is noted about a member, whatever its score.
-
-        Args:
-            member: Who.
-            meta: Any text; ``None`` to let the note go.
-
-        Returns:
-            Whether the member is on the board. Nothing is noted about one who is not.
-
-        Complexity: O(log n), one round trip.
-        """
-        words = [member_bytes(member), *([] if meta is None else [note_bytes(meta)])]
-        return await self._port.run(_NOTE(await self._keys(), *words))
-
     async def _targets(self, keep: str, at: Instant | None) -> list[Target]:
         """Say to which boards a submission goes; ``keep`` overrides their rules unless it is empty."""
-        if at is not None:
+        setup, schedule = self._setup, self._setup.schedule
+        if schedule is None:
+            return [Target("", setup.keys(), keep or setup.keep)]
+        return [
+            Target(
+                slot.kind,
+                setup.keys(*slot.within),
+                keep or schedule.keeps.get(slot.kind, setup.keep),
+                slot.ends,
+                slot.retain,
+            )
+            for slot in await schedule.slots(at)
+        ]
+
+    def _check_instant(self, at: Instant | None) -> None:
+        if self._setup.schedule is not None:
+            self._setup.schedule.check(at)
+        elif at is not None:
             raise ValueError(f"board {self.name!r} has no periods, so at= has no meaning")
-        return [Target("", self._permanent, keep or self._keep)]
 
     def _refusal(self, why: str, what: str) -> ValueError:
         if why == "tiebreak":
             return ValueError(
-                f"tiebreak={self._tiebreak!r} does not fit board {self.name!r}, which was begun with "
+                f"tiebreak={self._setup.tiebreak!r} does not fit board {self.name!r}, which was begun with "
                 f"{what!r}; clear it, or take another name"
             )
         return ValueError(

@@ -1,14 +1,14 @@
-"""Upkeep: taking members off a board. In slices, so that none holds the server up."""
+"""Upkeep: notes, and taking members off a board. In slices, so that none holds the server up."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from coord._engine.checks import integer
-from coord._engine.replies import as_int, as_rows, nothing
+from coord._engine.replies import as_bool, as_int, as_rows, nothing
 from coord._engine.script import Command, Script
 from coord.leaderboard.base import BoardFlow
-from coord.leaderboard.scores import member_bytes
+from coord.leaderboard.scores import member_bytes, note_bytes
 
 if TYPE_CHECKING:
     from coord._engine.script import Reply
@@ -25,11 +25,12 @@ def _removed(reply: Reply) -> tuple[int, int, int]:
 
 
 _REMOVE = Script("board_remove", parse=_removed, repeatable=False)
+_NOTE = Script("board_note", parse=as_bool, repeatable=True)
 _UNLINK = Command("UNLINK", parse=nothing, repeatable=True)
 
 
 class AsyncUpkeep(BoardFlow):
-    """How a board is kept small."""
+    """How a board is kept in order."""
 
     async def remove(self, *members: str) -> int:
         """Take members off the board, with their notes.
@@ -45,6 +46,21 @@ class AsyncUpkeep(BoardFlow):
             call = _REMOVE(await self._keys(), self._order, "", 0, *words[start : start + SLICE])
             removed += (await self._port.run(call))[1]
         return removed
+
+    async def note(self, member: str, meta: str | None) -> bool:
+        """Change what is noted about a member, whatever its score.
+
+        Args:
+            member: Who.
+            meta: Any text; ``None`` to let the note go.
+
+        Returns:
+            Whether the member is on the board. Nothing is noted about one who is not.
+
+        Complexity: O(log n), one round trip.
+        """
+        words = [member_bytes(member), *([] if meta is None else [note_bytes(meta)])]
+        return await self._port.run(_NOTE(await self._keys(), *words))
 
     async def trim(self, best: int) -> int:
         """Take everyone off but the best so many; of those level at the edge, the first that stand there.
