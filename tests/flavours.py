@@ -56,6 +56,7 @@ class _Awaitable:
 
 def _coroutine(member: Callable[..., Any]) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        return awaitable(member(*args, **kwargs))
+        plain = [one._inner if isinstance(one, _Awaitable) else one for one in args]
+        return awaitable(member(*plain, **kwargs))
 
     return call

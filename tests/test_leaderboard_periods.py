@@ -167,8 +167,9 @@ async def test_bad_periods_are_refused(coord: Any, client: Any, prefix: str) -> 
         with pytest.raises(ValueError, match=r"must|together|overlap"):
             coord.leaderboard("g", **options)
     board = coord.leaderboard("g", period=["day", "all"])
-    unread: list[dict[str, Any]] = [{"period": "week"}, {"period": "day", "ago": -1}, {"period": "day", "ago": 1, "at": NOON},
-                  {"period": "all", "ago": 1}, {"period": "day", "at": datetime(2026, 1, 1)}]  # fmt: skip
+    unread: list[dict[str, Any]] = [
+        {"period": "week"}, {"period": "day", "ago": -1}, {"period": "day", "ago": 1, "at": NOON},
+        {"period": "all", "ago": 1}, {"period": "day", "at": datetime(2026, 1, 1)}]  # fmt: skip
     for words in unread:
         with pytest.raises(ValueError, match=r"must|not both|no other|naive"):
             board.of(**words)

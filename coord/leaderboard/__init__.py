@@ -24,13 +24,14 @@ Rules
 
 Source: https://redis.io/docs/latest/develop/data-types/sorted-sets/.
 
-In this package: ``scores`` is what goes in and out, ``schedule`` is which periods, ``submits``,
-``reads`` and ``upkeep`` are the algorithms, ``board`` puts them together, ``blocking`` is the sync face.
+In this package: ``scores`` is what goes in and out, ``schedule`` is which periods; ``submits``, ``reads``,
+``upkeep`` and ``copies`` are the algorithms, ``board`` puts them together, ``blocking`` is the sync faces.
 """
 
 from coord.leaderboard.base import Setup
 from coord.leaderboard.blocking import Leaderboard, PeriodBoard
 from coord.leaderboard.board import AsyncLeaderboard, AsyncPeriodBoard
+from coord.leaderboard.copies import Movement
 from coord.leaderboard.schedule import Schedule, Season
 from coord.leaderboard.scores import Entry, Keep, Order, Rank, Scroll, Submission, Tiebreak, Ties
 
@@ -40,6 +41,7 @@ __all__ = [
     "Entry",
     "Keep",
     "Leaderboard",
+    "Movement",
     "Order",
     "PeriodBoard",
     "Rank",

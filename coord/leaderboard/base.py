@@ -75,13 +75,17 @@ class BoardFlow:
 
     async def _keys(self) -> Sequence[str]:
         """Spell the keys of the board to read."""
+        return self._setup.keys(*await self._within())
+
+    async def _within(self) -> tuple[str, ...]:
+        """Say which part of the keys is the board to read."""
         schedule = self._setup.schedule
         if schedule is None:
-            return self._setup.keys()
+            return ()
         slot = await schedule.slot(self._window or Window(schedule.kinds[0]))
         if slot is None:
             raise ValueError(f"board {self.name!r} has had no such season")
-        return self._setup.keys(*slot.within)
+        return slot.within
 
     def _rules(self, ties: str | None, order: str | None) -> tuple[str, str]:
         """Return by what order and by what rule for ties to read."""

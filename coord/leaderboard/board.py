@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from coord.leaderboard.copies import AsyncMerges, AsyncSnapshots
 from coord.leaderboard.reads import AsyncReads
 from coord.leaderboard.submits import AsyncSubmits
 from coord.leaderboard.upkeep import AsyncUpkeep
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["AsyncLeaderboard", "AsyncPeriodBoard"]
 
 
-class AsyncPeriodBoard(AsyncReads, AsyncUpkeep):
+class AsyncPeriodBoard(AsyncReads, AsyncUpkeep, AsyncSnapshots):
     """One period of a board with periods: what ``of()`` returns. It is read and kept like any other."""
 
 
-class AsyncLeaderboard(AsyncSubmits, AsyncReads, AsyncUpkeep):
+class AsyncLeaderboard(AsyncSubmits, AsyncReads, AsyncUpkeep, AsyncSnapshots, AsyncMerges):
     """Ranks members by score.
 
     Made by ``leaderboard()`` of a ``Coord`` or ``AsyncCoord``. The keys of a board without periods are
