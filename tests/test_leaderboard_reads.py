@@ -207,7 +207,7 @@ async def test_what_is_no_cursor_is_refused(coord: Any, cursor: str) -> None:
 async def test_bad_reads_are_refused_before_anything_is_sent(coord: Any) -> None:
     board = coord.leaderboard("b")
     for refused in (
-        board.top(0), board.top(10_001), board.bottom(-1), board.page(0, 5), board.page(1, 0), board.at(0),
+        board.top(0), board.top(1001), board.bottom(-1), board.page(0, 5), board.page(1, 0), board.at(0),
         board.by_score(2, 1, size=5), board.by_score(size=0), board.by_score(size=1, skip=-1),
         board.by_score(float("nan"), size=1), board.count(2, 1), board.score_at(101), board.score_at(-0.5),
         board.score_at(float("nan")), board.top(1, ties="shared"), board.rank("a", order="up"),

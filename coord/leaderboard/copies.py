@@ -38,12 +38,12 @@ How = Literal["union", "intersection"]
 
 COMBINES = ("sum", "min", "max", "count")
 HOWS = ("union", "intersection")
-PART = 250
-"""About how many members travel at once: some 3 ms of the server's time."""
+PART = 100
+"""About how many members travel at once."""
 UNFINISHED = 600.0
 UNKNOWN_TIME = "0" * 16
 DAY = 86_400.0
-MEMBERS = 500
+MEMBERS = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class AsyncMerges(BoardFlow):
             ValueError: This board has periods, there are no sources, or not one weight for each; or a
                 double cannot hold a combined score. Then the board is as it was.
 
-        Complexity: O(n log n) for n members in all, in parts of about 250; n further reads for each source.
+        Complexity: O(n log n) for n members in all, in parts of about 100; n further reads for each source.
         """
         one_of(combine, "combine", COMBINES)
         one_of(how, "how", HOWS)
@@ -281,7 +281,7 @@ class AsyncSnapshots(BoardFlow):
         Returns:
             How many members are in it.
 
-        Complexity: O(n log n), in parts of about 250. It takes about as much memory as the board.
+        Complexity: O(n log n), in parts of about 100. It takes about as much memory as the board.
         """
         lives = millis(seconds(ttl, "ttl", at_least=0.001))
         within = (*await self._within(), *_labelled(label))
@@ -307,7 +307,7 @@ class AsyncSnapshots(BoardFlow):
         """Compare ranks with those of a snapshot: "up 3 since yesterday".
 
         Args:
-            members: Who. Up to 500 are one round trip; more go in slices.
+            members: Who. Up to 250 are one round trip; more go in slices.
             since: The snapshot's label.
             ties: As for ``rank``.
             order: As for ``rank``.

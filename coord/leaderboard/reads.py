@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncReads"]
 
-MOST_ROWS = 10_000
-MEMBERS = 1000
-"""How many members one script looks up: some 3 ms of the server's time."""
+MOST_ROWS = 1000
+MEMBERS = 500
+"""How many members one script looks up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class AsyncReads(BoardFlow):
         """Look many members up: a player's friends, say.
 
         Args:
-            members: Who. Up to 1,000 are looked up in one round trip, at one moment; more in slices.
+            members: Who. Up to 500 are looked up in one round trip, at one moment; more in slices.
             ties: As for ``rank``.
             order: As for ``rank``.
 
@@ -115,7 +115,7 @@ class AsyncReads(BoardFlow):
         return rows
 
     async def top(self, n: int, *, ties: Ties | None = None, order: Order | None = None) -> list[Entry]:
-        """Return the best ``n`` rows, or all of a shorter board; up to 10,000.
+        """Return the best ``n`` rows, or all of a shorter board; up to 1,000. ``scroll`` reads more.
 
         Complexity: O(log n + rows).
         """

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["AsyncSubmits", "Target"]
 
 MOST_OVERTAKEN = 100
-ROWS = 250
-"""How many scores one script takes: some 3 ms of the server's time."""
+ROWS = 100
+"""How many scores one script takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class AsyncSubmits(BoardFlow):
     ) -> dict[str, Submission]:
         """Give many members a score each, as ``submit`` does one after the other.
 
-        Up to 250 scores (divided by the number of periods) are one step and one round trip; more travel
+        Up to 100 scores (divided by the number of periods) are one step and one round trip; more travel
         in slices of that size, so that none of them holds the server up.
 
         Args:

@@ -15,7 +15,7 @@ if member ~= '' then
   if not entry then
     return {}
   end
-  low, high = text(score), text(score)
+  low, high = score, score
 end
 local less = low == '-inf' and 0 or redis.call('ZCOUNT', board.entries, '-inf', '(' .. low)
 return {less, redis.call('ZCOUNT', board.entries, low, high), redis.call('ZCARD', board.entries)}

@@ -33,7 +33,7 @@ for i, member in ipairs(members) do
   local entry, score = find(board, member)
   if entry then
     local at = #reply
-    reply[at + 1], reply[at + 2] = member, text(score)
+    reply[at + 1], reply[at + 2] = member, score
     reply[at + 3], reply[at + 4] = board.first and string.sub(entry, 1, DIGITS) or '', noted[i]
   end
 end

@@ -17,6 +17,6 @@ for i, member in ipairs(members) do
   local at = #reply
   local entry, score = find(board, member)
   reply[at + 1] = entry and twice_rank(board, ties, order, entry, score) or 0
-  reply[at + 2], reply[at + 3], reply[at + 4] = member, entry and text(score) or '', noted[i]
+  reply[at + 2], reply[at + 3], reply[at + 4] = member, score or '', noted[i]
 end
 return reply

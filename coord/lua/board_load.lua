@@ -14,7 +14,7 @@ local board = opened(keys, 0)
 board.first = tiebreak == 'first'
 for at = 3, #words, 5 do
   local member, digits = words[at], words[at + 2]
-  put(board, member, tonumber(words[at + 1]) + 0, digits)
+  put(board, member, tonumber(words[at + 1]) + 0, digits, find(board, member))
   if board.first and tonumber(digits) > tonumber(redis.call('HGET', board.reached, '') or '-1') then
     redis.call('HSET', board.reached, '', digits)
   end

@@ -52,7 +52,7 @@ elseif where == 'end' then
   size = math.min(size, size + start)
   start = math.max(start, 0)
 elseif where == 'after' then
-  start = passed(board, tonumber(start), further)
+  start = passed(board, start, further)
 elseif where == 'around' then
   local entry, score = find(board, start)
   if not entry then
@@ -63,7 +63,7 @@ elseif where == 'around' then
 else
   local inside = redis.call('ZCOUNT', board.entries, start, further)
   local best = order == 'desc' and further or start
-  start = skip + (string.find(best, 'inf') and 0 or better(board.entries, order, tonumber(best)))
+  start = skip + (string.find(best, 'inf') and 0 or better(board.entries, order, best))
   size = math.min(size, inside - skip)
 end
 local entries, scores = rows(board, order, start, size)

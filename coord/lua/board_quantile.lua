@@ -15,4 +15,4 @@ end
 local from_worst = math.max(1, math.ceil(percent / 100 * total))
 local command = order == 'desc' and 'ZRANGE' or 'ZREVRANGE'
 local found = redis.call(command, board.entries, from_worst - 1, from_worst - 1, 'WITHSCORES')
-return text(tonumber(found[2]))
+return found[2]

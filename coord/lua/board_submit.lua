@@ -52,10 +52,11 @@ end
 local boards = {}
 for b = 1, count do
   local board = opened(keys, 5 * (b - 1))
-  if redis.call('EXISTS', board.entries) == 0 then
+  if (board.first or false) ~= (tiebreak == 'first') then
+    if redis.call('EXISTS', board.entries) == 1 then
+      return {'tiebreak', board.first and 'first' or 'name'}
+    end
     board.first = tiebreak == 'first'
-  elseif board.first ~= (tiebreak == 'first') then
-    return {'tiebreak', board.first and 'first' or 'name'}
   end
   board.keep, board.ends, board.retain = words[3 + 3 * b], tonumber(words[4 + 3 * b]), words[5 + 3 * b]
   boards[b] = board
@@ -67,9 +68,11 @@ for _, board in ipairs(boards) do
     if lapses and tonumber(lapses) <= now then
       forget(board, member)
     end
-    local _, old = find(board, member)
-    if board.keep == 'sum' and old and not sum(old, tonumber(words[at + 1])) then
-      return {'sum', member}
+    if board.keep == 'sum' then
+      local _, old = find(board, member)
+      if old and not sum(tonumber(old), tonumber(words[at + 1])) then
+        return {'sum', member}
+      end
     end
   end
 end
@@ -97,8 +100,8 @@ local function submit(board, member, points, note)
     previous = twice_rank(board, ties, order, entry, old)
     old_place = ties == 'ordinal' and previous / 2 - 1
   end
-  local score, wins = chosen(board.keep, old, points)
-  local changed = score ~= old
+  local score, wins = chosen(board.keep, old and tonumber(old), points)
+  local changed = not old or score ~= tonumber(old)
   if changed then
     local digits
     if board.first then
@@ -106,9 +109,9 @@ local function submit(board, member, points, note)
       digits = string.format('%016.0f', math.max(micros(), last + 1))
       redis.call('HSET', board.reached, '', digits)
     end
-    put(board, member, score, digits)
-    entry = entry_of(board, member)
+    entry = put(board, member, score, digits, entry, old)
   end
+  score = text(score)
   if note and wins then
     redis.call('HSET', board.meta, member, note)
   end
@@ -117,7 +120,7 @@ local function submit(board, member, points, note)
   end
   local rank = twice_rank(board, ties, order, entry, score)
   local passed = limit > 0 and changed and overtaken(board, entry, score, old, old_place) or {}
-  return {text(score), changed and 1 or 0, rank, previous, passed}
+  return {score, changed and 1 or 0, rank, previous, passed}
 end
 
 local reply = {}

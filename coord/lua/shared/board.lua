@@ -10,7 +10,7 @@
 -- The sorted set's own order, by score and then by entry, is that of an ascending read. A descending one
 -- turns the scores round, but not the entries of one score: ties stand the same way in both.
 local DIGITS = 16
-local PURGE = 500 -- the most members that one call lets lapse: some 3 ms
+local PURGE = 100 -- the most members that one call lets lapse
 local SLICE = 1000 -- unpack() has a limit
 
 local function text(number)
@@ -28,17 +28,18 @@ local function micros()
   return asked
 end
 
--- Counting. All are O(log n).
+-- Counting. All are O(log n). A score is text here, as a server spells it or as `text` does: both name the
+-- same double, but not always by the same letters, so that one is not to be compared with the other.
 
 local function better(set, order, score)
   if order == 'desc' then
-    return redis.call('ZCOUNT', set, '(' .. text(score), '+inf')
+    return redis.call('ZCOUNT', set, '(' .. score, '+inf')
   end
-  return redis.call('ZCOUNT', set, '-inf', '(' .. text(score))
+  return redis.call('ZCOUNT', set, '-inf', '(' .. score)
 end
 
 local function equal(set, score)
-  return redis.call('ZCOUNT', set, text(score), text(score))
+  return redis.call('ZCOUNT', set, score, score)
 end
 
 -- Writing. Whatever changes a board goes through put and forget, which keep its five keys in step.
@@ -60,32 +61,34 @@ local function find(board, member)
   local entry = entry_of(board, member)
   local score = entry and redis.call('ZSCORE', board.entries, entry)
   if score then
-    return entry, tonumber(score)
+    return entry, score
   end
 end
 
+-- Forget a score that nobody has any more.
 local function drop_score(board, score)
   if equal(board.entries, score) == 0 then
-    redis.call('ZREM', board.scores, text(score))
+    redis.call('ZREM', board.scores, text(tonumber(score)))
   end
 end
 
--- Set a member's score. `digits` say when it was reached, on a board whose ties go by that.
-local function put(board, member, score, digits)
-  local old_entry, old = find(board, member)
+-- Set a member's score, a number, where `find` found what it had before; give its entry. `digits` say when
+-- it was reached, on a board whose ties go by that.
+local function put(board, member, score, digits, old_entry, old)
+  local entry, new = member, text(score)
   if board.first then
+    entry = digits .. member
     redis.call('HSET', board.reached, member, digits)
-    redis.call('ZADD', board.entries, text(score), digits .. member)
-    if old_entry and old_entry ~= digits .. member then
-      redis.call('ZREM', board.entries, old_entry)
-    end
-  else
-    redis.call('ZADD', board.entries, text(score), member)
   end
-  redis.call('ZADD', board.scores, text(score), text(score))
-  if old and old ~= score then
+  redis.call('ZADD', board.entries, new, entry)
+  redis.call('ZADD', board.scores, new, new)
+  if old_entry and old_entry ~= entry then
+    redis.call('ZREM', board.entries, old_entry)
+  end
+  if old then
     drop_score(board, old)
   end
+  return entry
 end
 
 local function forget(board, member)
@@ -123,8 +126,8 @@ local function opened(keys, after)
     meta = keys[after + 4],
     expiry = keys[after + 5],
   }
-  board.first = redis.call('EXISTS', board.reached) == 1
-  if redis.call('EXISTS', board.expiry) == 1 then
+  if redis.call('EXISTS', board.reached, board.expiry) > 0 then
+    board.first = redis.call('EXISTS', board.reached) == 1
     board.lapsed = lapse(board, math.floor(micros() / 1000))
   end
   return board
@@ -166,7 +169,7 @@ local function rows(board, order, start, count)
   local found = redis.call(command, board.entries, start, start + count - 1, 'WITHSCORES')
   local length = #found / 2
   for i = 1, length do
-    entries[i], scores[i] = found[2 * i - 1], tonumber(found[2 * i])
+    entries[i], scores[i] = found[2 * i - 1], found[2 * i]
   end
   if order == 'asc' then
     return entries, scores
@@ -221,12 +224,6 @@ end
 -- Give what was noted about each of some members, false for nothing.
 local function metas(board, members)
   local noted = {}
-  if redis.call('EXISTS', board.meta) == 0 then
-    for i = 1, #members do
-      noted[i] = false
-    end
-    return noted
-  end
   for from = 1, #members, SLICE do
     local upto = math.min(from + SLICE - 1, #members)
     for i, one in ipairs(redis.call('HMGET', board.meta, unpack(members, from, upto))) do
@@ -246,7 +243,7 @@ local function append(reply, board, rule, order, start, entries, scores)
   local noted = metas(board, members)
   for i, member in ipairs(members) do
     local at = #reply
-    reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = twice[i], member, text(scores[i]), noted[i]
+    reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = twice[i], member, scores[i], noted[i]
   end
   return reply
 end
