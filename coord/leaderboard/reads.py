@@ -218,7 +218,7 @@ class AsyncReads(BoardFlow):
             order: As for ``rank``; the same for all stretches.
 
         Returns:
-            The rows, and the next cursor: ``None`` when nothing follows.
+            The rows, and the next cursor, which is ``None`` when nothing follows.
 
         Raises:
             ValueError: ``cursor`` is none that ``scroll`` returned.
