@@ -25,7 +25,17 @@ from coord.errors import (
     WrongKeyType,
 )
 from coord.hub import AsyncCoord, Coord
-from coord.leaderboard import AsyncLeaderboard, Entry, Leaderboard, Submission
+from coord.leaderboard import (
+    AsyncLeaderboard,
+    AsyncPeriodBoard,
+    Entry,
+    Leaderboard,
+    Movement,
+    PeriodBoard,
+    Scroll,
+    Season,
+    Submission,
+)
 from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, Decision, SlidingWindow, TokenBucket
 from coord.locks import (
     AsyncHold,
@@ -66,6 +76,7 @@ __all__ = (
     "AsyncLocks",
     "AsyncLoss",
     "AsyncOrderedFunnel",
+    "AsyncPeriodBoard",
     "AsyncQuorum",
     "AsyncQuorumLock",
     "AsyncSelection",
@@ -91,13 +102,17 @@ __all__ = (
     "LockTimeout",
     "Locks",
     "Loss",
+    "Movement",
     "NotDurable",
     "OrderedFunnel",
+    "PeriodBoard",
     "Quorum",
     "QuorumError",
     "QuorumLock",
     "RetentionRow",
     "RetentionTable",
+    "Scroll",
+    "Season",
     "Selection",
     "SelfDeadlock",
     "SlidingUniqueCounter",

@@ -17,14 +17,14 @@ from coord._engine.tasks import TaskPort
 from coord._engine.threads import ThreadPort
 from coord._engine.urls import CALL_TIMEOUT, open_async, open_sync
 from coord.activity import Activity, AsyncActivity, Marker, Track
-from coord.leaderboard import AsyncLeaderboard, Leaderboard
+from coord.leaderboard import AsyncLeaderboard, Leaderboard, Schedule, Setup
 from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, SlidingWindow, TokenBucket
 from coord.locks import AsyncLock, AsyncLocks, Lock, LockRoom, Locks
 from coord.periods import Calendar
 from coord.uniques import AsyncSlidingUniqueCounter, AsyncUniqueCounter, SlidingUniqueCounter, UniqueCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import tzinfo
     from types import TracebackType
     from typing import Literal, Self
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from coord._engine.checks import Seconds
     from coord._engine.urls import Opened
     from coord._engine.wires import AsyncClient, Client
-    from coord.leaderboard import Keep, Order, Ties
+    from coord.leaderboard import Keep, Order, Season, Tiebreak, Ties
 
 __all__ = ["AsyncCoord", "Coord"]
 
@@ -282,17 +282,48 @@ class AsyncCoord:
         return AsyncActivity(Marker(self._port, calendar, ids), Track(self._keys, name))
 
     def leaderboard(
-        self, name: str, *, order: Order = "desc", keep: Keep = "last", ties: Ties = "competition"
+        self,
+        name: str,
+        *,
+        order: Order = "desc",
+        keep: Keep = "last",
+        ties: Ties = "competition",
+        tiebreak: Tiebreak = "name",
+        member_ttl: Seconds | None = None,
+        period: str | Sequence[str] | Mapping[str, Keep] | None = None,
+        tz: str | tzinfo = "UTC",
+        week_start: str = "monday",
+        retain: Seconds | None = None,
+        seasons: Sequence[Season] = (),
     ) -> AsyncLeaderboard:
-        """Make a leaderboard. Its key is permanent.
+        """Make a leaderboard. Its keys are permanent, unless it has periods.
 
         Args:
             name: The board.
             order: ``"desc"`` if more is better, ``"asc"`` if less is.
-            keep: Which score stays when a member submits again: ``"last"``, ``"best"`` or ``"sum"``.
-            ties: How equal scores rank: ``"competition"`` (1, 2, 2, 4), or ``"ordinal"`` by name.
+            keep: Which score stays when a member submits again: ``"last"``, ``"best"``, ``"worst"``,
+                ``"sum"`` or ``"first"``.
+            ties: How equal scores rank, unless a read says otherwise: ``"competition"`` (1, 2, 2, 4),
+                ``"modified"`` (1, 3, 3, 4), ``"dense"`` (1, 2, 2, 3), ``"fractional"`` (1, 2.5, 2.5, 4) or
+                ``"ordinal"`` (1, 2, 3, 4).
+            tiebreak: How equal scores stand: by ``"name"``, or ``"first"`` who reached it first. A board
+                keeps that of its first submission.
+            member_ttl: How long a score lives after its member's last submission; ``None`` for ever.
+            period: What each submission feeds at once, if not one permanent board: one or several of
+                ``"minute"``, ``"hour"``, ``"day"``, ``"week"``, ``"month"``, ``"year"``, ``"season"`` and
+                ``"all"``, or a rule to keep scores by for each: ``{"day": "best", "all": "sum"}``. The first
+                is what reads are about, and ``of()`` gives the others.
+            tz: As for ``unique_counter``.
+            week_start: On which day a week begins; ``"monday"`` for ISO weeks.
+            retain: As for ``unique_counter``; a season is kept for 5 years.
+            seasons: The seasons that there are, for ``period="season"``. Between seasons nothing is kept
+                under that.
         """
-        return AsyncLeaderboard(self._port, self._keys, name, order=order, keep=keep, ties=ties)
+        schedule = Schedule.of(
+            period, tz=tz, week_start=week_start, retain=retain, seasons=seasons, clock=self._clock
+        )
+        setup = Setup(self._port, self._keys, name, order, keep, ties, tiebreak, member_ttl, schedule)
+        return AsyncLeaderboard(setup)
 
 
 @twin_of(AsyncCoord)
@@ -424,6 +455,22 @@ class Coord:
         return Activity(Marker(self._port, calendar, ids), Track(self._keys, name))
 
     def leaderboard(
-        self, name: str, *, order: Order = "desc", keep: Keep = "last", ties: Ties = "competition"
+        self,
+        name: str,
+        *,
+        order: Order = "desc",
+        keep: Keep = "last",
+        ties: Ties = "competition",
+        tiebreak: Tiebreak = "name",
+        member_ttl: Seconds | None = None,
+        period: str | Sequence[str] | Mapping[str, Keep] | None = None,
+        tz: str | tzinfo = "UTC",
+        week_start: str = "monday",
+        retain: Seconds | None = None,
+        seasons: Sequence[Season] = (),
     ) -> Leaderboard:
-        return Leaderboard(self._port, self._keys, name, order=order, keep=keep, ties=ties)
+        schedule = Schedule.of(
+            period, tz=tz, week_start=week_start, retain=retain, seasons=seasons, clock=self._clock
+        )
+        setup = Setup(self._port, self._keys, name, order, keep, ties, tiebreak, member_ttl, schedule)
+        return Leaderboard(setup)

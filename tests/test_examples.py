@@ -42,7 +42,15 @@ PROMISES = {
         "on two of them: bob, cyd",
     ],
     "funnels": ["ordered    1       25%          25%", "paid    1       33%", "stuck at the cart: ann, cyd"],
-    "leaderboard": ["1. ann 310", "from rank 5 to 2", "around dan: 2. bob, 4. dan, 5. eve"],
+    "leaderboard": [
+        "1. ann 310",
+        "without gaps: 1. ann, 2. bob, 2. cyd, 3. dan",
+        "from rank 5 to 2, past bob, cyd, dan",
+        "up 3 since yesterday, and better than 75 %",
+        "today: 1. ann 100, 1. fay 100",
+        "around dan: 2. cyd, 4. dan, 5. eve",
+        "of all time: 4. fay 190, nobody, 1. ann 410",
+    ],
 }
 
 

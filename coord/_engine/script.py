@@ -3,11 +3,15 @@
 A ``Script`` is a file under ``coord/lua/``. Calling it with keys and arguments makes a ``Call``, which
 a port can run, and nothing else happens until one does. ``Command`` makes the same kind of value from
 a plain Redis command.
+
+A line ``-- include board`` of a script stands for the text of ``coord/lua/shared/board.lua``: the rules that
+several scripts share. A server sees one text.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Command", "Reply", "Script"]
 
 T = TypeVar("T")
+_INCLUDE = re.compile(r"^-- include (\w+)\n", re.MULTILINE)
 Word = str | bytes | int
 Reply = object
 """What a server answers, undecoded: ``int``, ``bytes``, ``None`` or a list of these."""
@@ -80,8 +85,8 @@ class Script(Generic[T]):
 
     @cached_property
     def text(self) -> str:
-        """The Lua source, read once."""
-        return resources.files("coord").joinpath("lua", f"{self.name}.lua").read_text("utf-8")
+        """The Lua source, read once, with what it includes in its place."""
+        return _INCLUDE.sub(lambda line: _source(f"shared/{line[1]}"), _source(self.name))
 
     @cached_property
     def sha(self) -> str:
@@ -106,3 +111,7 @@ class Command(Generic[T]):
     def __call__(self, keys: Sequence[str], *args: Word) -> Call[T]:
         """Make a call of this command on ``keys``, then ``args``."""
         return Call(self.name, tuple(keys), args, self.parse, self.repeatable)
+
+
+def _source(name: str) -> str:
+    return resources.files("coord").joinpath("lua", f"{name}.lua").read_text("utf-8")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import activity, locks, uniques
+from tests.benchmarks import activity, boards, locks, uniques
 from tests.benchmarks.harness import Bench, Effort, machine, servers
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ SUITES: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "locks": locks.suite,
     "uniques": uniques.suite,
     "activity": activity.suite,
+    "boards": boards.suite,
 }
 
 

@@ -78,12 +78,15 @@ def sync(hub: Coord) -> None:
     board = hub.leaderboard("l", keep="best", order="asc", ties="ordinal")
     assert_type(board.submit("m", 1), Submission)
     assert_type(board.top(3), list[Entry])
-    assert_type(board.rank("m"), int | None)
+    assert_type(board.submit_many({"m": 1, "n": 2.5}, meta={"m": "x"}), dict[str, Submission])
+    assert_type(board.rank("m", ties="fractional"), int | float | None)
+    assert_type(board.ranks_of(["m", "n"]), list[Entry | None])
+    assert_type(board.scroll(10).cursor, str | None)
     assert_type(board.len(), int)
 
     hub.locks("x", 10)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     hub.lock("x", 10)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    hub.leaderboard("l", keep="worst")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", keep="max")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     bucket.try_acquire(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
