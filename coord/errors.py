@@ -8,6 +8,7 @@ Redis' own exceptions (``redis.ConnectionError``, ``redis.TimeoutError``, ...) p
 
     CoordError
     ├── WrongKeyType          a key of ours holds something else
+    ├── RateLimited           a limit would have kept you waiting for longer than you would wait
     └── LockError
         ├── LockTimeout       (also a TimeoutError) it stayed held for as long as you would wait
         ├── LockLost          you held it, and no longer do
@@ -16,7 +17,20 @@ Redis' own exceptions (``redis.ConnectionError``, ``redis.TimeoutError``, ...) p
 
 from __future__ import annotations
 
-__all__ = ["CoordError", "LockError", "LockLost", "LockTimeout", "SelfDeadlock", "WrongKeyType"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from coord.limits.decision import Decision
+
+__all__ = [
+    "CoordError",
+    "LockError",
+    "LockLost",
+    "LockTimeout",
+    "RateLimited",
+    "SelfDeadlock",
+    "WrongKeyType",
+]
 
 
 class CoordError(Exception):
@@ -36,6 +50,23 @@ class WrongKeyType(CoordError):
             f"{named} holds a value that coord did not write; delete it, or give this Coord another prefix="
         )
         self.keys = keys
+
+
+class RateLimited(CoordError):
+    """A limiter would have kept the caller waiting for longer than its timeout. Nothing was charged.
+
+    Attributes:
+        key: Whom or what it was about.
+        decision: The denial, with its ``retry_after``, the ``name`` of the limit, and ``headers()``.
+    """
+
+    def __init__(self, key: str, decision: Decision) -> None:
+        super().__init__(
+            f"limit {decision.name!r} denies {key!r} for another {decision.retry_after:g} s, "
+            "which is longer than the timeout"
+        )
+        self.key = key
+        self.decision = decision
 
 
 class LockError(CoordError):

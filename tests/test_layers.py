@@ -13,10 +13,11 @@ import coord
 
 ROOT = Path(coord.__file__).parent
 NOT_ROOMS = {ROOT / name for name in ("__init__.py", "__main__.py", "hub.py", "compat.py", "quorum.py")}
-ROOMS = sorted({*ROOT.glob("*.py"), *ROOT.glob("locks/*.py")} - NOT_ROOMS)
+ROOMS = sorted({*ROOT.glob("*.py"), *ROOT.glob("locks/*.py"), *ROOT.glob("limits/*.py")} - NOT_ROOMS)
 ENGINE = sorted((ROOT / "_engine").glob("*.py"))
 ROOM_NAMES = {f"coord.{path.stem}" for path in ROOMS if path.parent == ROOT} - {"coord.errors"} | {
-    "coord.locks"
+    "coord.locks",
+    "coord.limits",
 }
 WORLDLY = {"asyncio", "anyio", "threading", "time", "redis", "valkey", "socket", "subprocess", "concurrent"}
 SHARED = {"script", "port", "keys", "checks", "faces", "replies", "clock", "wakeups", "renewals"}
@@ -45,7 +46,7 @@ def test_a_room_knows_only_pure_things_and_the_engines_front(path: Path) -> None
 
 @pytest.mark.parametrize("path", ENGINE, ids=lambda path: path.stem)
 def test_the_engine_knows_no_room(path: Path) -> None:
-    assert not {name for name in imports(path) if name.startswith("coord.locks")}
+    assert not {name for name in imports(path) if name.startswith(("coord.locks", "coord.limits"))}
     assert not imports(path) & (ROOM_NAMES | {"coord.hub", "coord"})
 
 
