@@ -72,8 +72,9 @@ class BucketModel:
     def charge(self, now: int, at: int, cost: int) -> None:
         missing = self.missing - (at - self.at) * self.rate
         # A booking waits for whole microseconds, and what flows in over a part of one is not lost.
-        least = -self.rate if at > now else Fraction(0)
-        self.missing, self.at = max(least, missing) + cost, at
+        if missing <= -self.rate or at == now:
+            missing = max(Fraction(0), missing)
+        self.missing, self.at = missing + cost, at
 
     def give(self, now: int, amount: int) -> None:
         if self.at > now:

@@ -344,10 +344,11 @@ function log.save(s)
   s.type, s.first, s.shift, s.added = 'list', 2, 0, nil
 end
 
+-- Takes back from the entry of that moment, or from the newest on; a negative amount is added to it.
 function log.give(s, amount, moment)
   log.save(s)
   local at, gone = redis.call('LLEN', s.key) - 2, 0
-  while at >= 2 and amount > 0 do
+  while at >= 2 and amount ~= 0 do
     local entry = redis.call('LRANGE', s.key, at, at + 1)
     local dated, cost = tonumber(entry[1]), tonumber(entry[2])
     if dated < moment then break end
@@ -373,6 +374,7 @@ function log.give(s, amount, moment)
     s.newest = 0
     redis.call('DEL', s.key)
   end
+  return amount
 end
 
 function log.mark(s)
@@ -458,8 +460,12 @@ for i, s in ipairs(verb ~= 'look' and limits or {}) do
       kind.give(s, -s.cost, operand)
     else
       s.charged = math.max(0, math.min(s.cost, s.limit + s.overdraft - kind.used(s)))
-      if s.charged > 0 then
-        kind.charge(s, s.charged, now)
+      local new = s.charged
+      if s.kind == log and operand >= 0 and new > 0 then
+        new = -log.give(s, -new, operand) -- it belongs to an entry, if that is still there
+      end
+      if new > 0 then
+        kind.charge(s, new, now)
       end
     end
     if s.kind ~= log or s.added then
