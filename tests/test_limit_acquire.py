@@ -13,7 +13,6 @@ import time_machine
 
 from coord import AsyncCoord, Coord, RateLimited
 from coord._engine.urls import open_sync
-from tests.conftest import keys_of
 from tests.test_limit_truth import spy_on
 from tests.test_limits import KINDS, dump, limiter, same
 
@@ -107,7 +106,8 @@ async def test_both_flavours_and_threads_wait_in_one_line(real_server: str, pref
             async with anyio.create_task_group() as group:
                 for _ in range(10):
                     group.start_soon(suspending.acquire, "u")
-            await anyio.to_thread.run_sync(lambda: [thread.join() for thread in threads])
+            for thread in threads:
+                await anyio.to_thread.run_sync(thread.join)
             await suspending.reset("u")
             went = sorted(
                 (answer.now, answer.moment) for answer in [*mine, *theirs] if hasattr(answer, "now")

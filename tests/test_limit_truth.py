@@ -32,7 +32,7 @@ START = 1_700_000_000_000_000
 LUA = Path(coord.__file__).parent / "lua"
 KINDS = ["bucket", "exact", "approximate", "fixed"]
 slow = settings(
-    max_examples=80,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

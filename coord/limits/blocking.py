@@ -78,7 +78,7 @@ class Slot:
 class Limiter:
     def __init__(self, flow: AsyncLimiter) -> None:
         self._flow = flow
-        self._find = flow._denials.find
+        self._find, self._plain = flow._denials.find, flow._plain
         self.name = flow.name
 
     def __repr__(self) -> str:
@@ -86,8 +86,7 @@ class Limiter:
 
     def try_acquire(self, key: str, cost: int = 1) -> Decision:
         # What the flow does first too; to find a denial takes less time than to make a coroutine.
-        denied = self._find(key, cost)
-        if denied is not None and self._flow._unseen:
+        if self._plain and (denied := self._find(key, cost)) is not None:
             return denied
         return step(self._flow.try_acquire(key, cost))
 

@@ -79,11 +79,12 @@ class AsyncLimiter:
         self._behaviour = behaviour
         self._gate = Gate(room, behaviour)
         self._denials = room.denials(policy)
-        # The hook sees every decision, and shadow mode turns some: then none is handed out unseen.
-        self._unseen = behaviour.on_decision is None and not behaviour.shadow
         self._remembers = behaviour.staleness
         self._more = behaviour.prefetch
         self._stock = Stock(room, policy) if self._more else None
+        # Whether a denial that is remembered may be handed out before anything else is looked at: no
+        # hook wants to see it, shadow mode does not turn it, and nothing was taken in advance.
+        self._plain = behaviour.on_decision is None and not behaviour.shadow and not self._more
         self.name = policy.name
 
     def __repr__(self) -> str:
@@ -106,9 +107,11 @@ class AsyncLimiter:
         Complexity: O(1) amortised, one round trip; none for a denial that is remembered, or out of what
         was taken in advance.
         """
+        if self._stock is not None and (served := self._stock.serve(key, cost)) is not None:
+            return await self._gate.tell(key, served)
         denied = self._denials.find(key, cost)
         if denied is not None:
-            return denied if self._unseen else await self._gate.tell(key, denied)
+            return denied if self._plain else await self._gate.tell(key, denied)
         return await self._ask(key, cost)
 
     async def acquire(self, key: str, cost: int = 1, *, timeout: Seconds | None = None) -> AsyncPermit:
@@ -228,8 +231,6 @@ class AsyncLimiter:
         item = self._item(key, cost, at_least=0)
         if not item.cost:
             return await self._gate.look([(item,)])
-        if self._stock is not None and (served := self._stock.serve(key, cost)) is not None:
-            return await self._gate.tell(key, served)
         asked = self._room.port.now()
         verdict = await self._gate.take([(item,)], self._more)
         decision = verdict.decision

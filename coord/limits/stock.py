@@ -62,6 +62,8 @@ class Stock:
 
     def serve(self, key: str, cost: int) -> Decision | None:
         """Take from the stock; ``None`` if there is not enough."""
+        if cost.__class__ is not int or cost < 1 or key not in self._lots:
+            return None  # what is wrong with it is found out later
         now = self._room.port.now()
         with self._mutex:
             lots = [lot for lot in self._lots.pop(key, ()) if now < lot.until and lot.left]
