@@ -226,7 +226,8 @@ def test_what_cannot_be_asked_together_is_refused() -> None:
         wrong: list[tuple[Any, Any, type]] = [
             ("u", {"b": 1}, ValueError), ("u", {"b": 1, "d": 1}, ValueError), ("u", 6, ValueError),
             ("u", {"b": 1, "c": -1}, ValueError), ("u", {"b": True, "c": 1}, TypeError),
-            ("u", 1.0, TypeError), ("", 1, ValueError), ({"b": "u"}, 1, ValueError), ({"b": "u", "c": 7}, 1, TypeError),
+            ("u", 1.0, TypeError), ("", 1, ValueError), ({"b": "u"}, 1, ValueError),
+            ({"b": "u", "c": 7}, 1, TypeError),
         ]  # fmt: skip
         for key, cost, error in wrong:
             with pytest.raises(error):

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from coord._engine.keys import Keys
-from coord.commands.server import UNREACHABLE, Refused, one_line, printable, reached
+from coord.commands.server import (
+    UNREACHABLE,
+    Refused,
+    one_line,
+    printable,
+    reached,
+    seconds,
+    shared_arguments,
+    table,
+)
 from coord.hub import Coord
 from coord.locks import LockStatus
 
@@ -25,10 +34,7 @@ HEADINGS = ("LOCK", "HOLDER", "HELD FOR", "LEASE LEFT", "FENCE")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    shared = parser.__class__(add_help=False)
-    shared.add_argument("--url", default="redis://localhost:6379", help="the server (default: %(default)s)")
-    shared.add_argument("--prefix", default="coord", help="what its keys begin with (default: %(default)s)")
-    shared.add_argument("--json", action="store_true", help="for programs")
+    shared = shared_arguments(parser)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     about = {
         "list": "every lock that is held now (by SCAN, so one taken meanwhile may be missed)",
@@ -86,7 +92,7 @@ def _list(coord: Coord, keys: Iterable[bytes | str], arguments: argparse.Namespa
     if arguments.json:
         print(json.dumps([{"name": name, **asdict(status)} for name, status in held], indent=2))
     else:
-        print("\n".join(_table(held)) if held else "nothing is locked")
+        print(_table(held) if held else "nothing is locked")
     return 0
 
 
@@ -102,7 +108,7 @@ def _show(coord: Coord, arguments: argparse.Namespace) -> int:
         return 0 if status.held else 1
     name = printable(arguments.name)
     if status.held:
-        print("\n".join(_table([(arguments.name, status)])))
+        print(_table([(arguments.name, status)]))
     else:
         print(f"nobody holds {name!r}" + (f"; its last fence was {status.fence}" if status.fence else ""))
     if status.broken is not None:
@@ -124,26 +130,15 @@ def _break(coord: Coord, arguments: argparse.Namespace) -> int:
     return 0 if broken else 1
 
 
-def _table(rows: list[tuple[str, LockStatus]]) -> list[str]:
+def _table(rows: list[tuple[str, LockStatus]]) -> str:
     cells = [
         (
             printable(name, WIDEST),
             printable(status.holder or "?", WIDEST),
-            _seconds(status.held_for),
-            _seconds(status.remaining),
+            seconds(status.held_for),
+            seconds(status.remaining),
             str(status.fence or "?"),
         )
         for name, status in rows
     ]
-    widths = [max(len(row[column]) for row in (HEADINGS, *cells)) for column in range(len(HEADINGS))]
-    return [
-        "  ".join(
-            cell.rjust(width) if column >= 2 else cell.ljust(width)  # noqa: PLR2004  # the numbers
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (HEADINGS, *cells)
-    ]
-
-
-def _seconds(value: float | None) -> str:
-    return "?" if value is None else f"{value:,.1f} s"
+    return table(HEADINGS, cells, texts=2)

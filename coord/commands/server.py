@@ -13,15 +13,35 @@ from coord._engine.urls import Opened, open_sync
 from coord.errors import CoordError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    import argparse
+    from collections.abc import Generator, Sequence
 
-__all__ = ["UNREACHABLE", "Refused", "one_line", "printable", "reached", "secrets_of"]
+__all__ = [
+    "UNREACHABLE",
+    "Refused",
+    "one_line",
+    "printable",
+    "reached",
+    "seconds",
+    "secrets_of",
+    "shared_arguments",
+    "table",
+]
 
 UNREACHABLE = (redis.RedisError, RedisClusterException, OSError, CoordError)
 
 
 class Refused(Exception):
     """What was asked for cannot be done. The message is one line for the user."""
+
+
+def shared_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Declare what every command about a server takes, as a parent of its verbs."""
+    shared = parser.__class__(add_help=False)
+    shared.add_argument("--url", default="redis://localhost:6379", help="the server (default: %(default)s)")
+    shared.add_argument("--prefix", default="coord", help="what its keys begin with (default: %(default)s)")
+    shared.add_argument("--json", action="store_true", help="for programs")
+    return shared
 
 
 @contextlib.contextmanager
@@ -88,3 +108,20 @@ def printable(text: str, width: int = 72) -> str:
         for letter in text[: width + 1]
     )
     return shown if len(shown) <= width else shown[: width - 1] + "…"
+
+
+def seconds(value: float | None) -> str:
+    """Spell a duration."""
+    return "?" if value is None else f"{value:,.1f} s"
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int) -> str:
+    """Set rows in columns, the first ``texts`` of them to the left and the numbers to the right."""
+    widths = [max(len(row[column]) for row in (headings, *rows)) for column in range(len(headings))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column < texts else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (headings, *rows)
+    )
