@@ -17,6 +17,13 @@ PROMISES = {
     ],
     "token_bucket": ["request 6: denied, retry after", "costs 4: True; then one that costs 3: False"],
     "sliding_window": ["attempt 4: denied, retry after", "of 20 attempts at once, 3 were allowed"],
+    "compare_limiters": ["token bucket           █       ██████████", "async: 10 workers had their turns"],
+    "llm_client": [
+        "then False for want of tokens",
+        "and 59 requests are left",
+        "8 questions were answered",
+        "'requests' denies for now",
+    ],
     "unique_visitors": ["1000 in truth", "Tuesday: 2 readers; June: 3 readers"],
     "daily_actives": [
         "on both 40; was 75 among them? True",

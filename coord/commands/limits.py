@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
 
+    from coord._engine.urls import Opened
     from coord.limits.policy import Policy
 
 __all__ = ["add_arguments", "run"]

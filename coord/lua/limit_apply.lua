@@ -26,7 +26,7 @@
 --         nothing is charged}, and for a reservation that waits: the state before and the state after of each.
 local states = KEYS
 local verb, operand = ARGV[1], tonumber(ARGV[2])
-local WORDS, SLICE, MOST = 7, 128, 2 ^ 52
+local WORDS, SLICE, MOST, NEWEST = 7, 128, 2 ^ 52, -1
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -144,7 +144,7 @@ function fixed.charge(s, cost, at)
 end
 
 function fixed.give(s, amount, moment)
-  if moment < 0 or moment >= s.begin then
+  if moment == NEWEST or moment >= s.begin then
     s.count = math.max(0, s.count - amount)
   end
 end
@@ -225,11 +225,11 @@ function counter.charge(s, cost, at)
 end
 
 function counter.give(s, amount, moment)
-  if moment < 0 or moment >= s.begin then
+  if moment == NEWEST or moment >= s.begin then
     local part = math.min(amount, s.current)
     s.current, amount = s.current - part, amount - part
   end
-  if moment < 0 or moment >= s.begin - s.pace and moment < s.begin then
+  if moment == NEWEST or moment >= s.begin - s.pace and moment < s.begin then
     s.previous = math.max(0, s.previous - amount)
   end
 end
@@ -352,7 +352,7 @@ function log.give(s, amount, moment)
     local entry = redis.call('LRANGE', s.key, at, at + 1)
     local dated, cost = tonumber(entry[1]), tonumber(entry[2])
     if dated < moment then break end
-    if cost > 0 and (moment < 0 or dated == moment) then
+    if cost > 0 and (moment == NEWEST or dated == moment) then
       local part = math.min(amount, cost)
       amount, s.sum = amount - part, s.sum - part
       redis.call('LSET', s.key, at + 1, part < cost and string.format('%.0f', cost - part) or 'gone')
@@ -461,7 +461,7 @@ for i, s in ipairs(verb ~= 'look' and limits or {}) do
     else
       s.charged = math.max(0, math.min(s.cost, s.limit + s.overdraft - kind.used(s)))
       local new = s.charged
-      if s.kind == log and operand >= 0 and new > 0 then
+      if s.kind == log and operand ~= NEWEST and new > 0 then
         new = -log.give(s, -new, operand) -- it belongs to an entry, if that is still there
       end
       if new > 0 then

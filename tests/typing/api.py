@@ -11,7 +11,20 @@ import redis.asyncio
 import valkey
 import valkey.asyncio
 
-from coord import AsyncCoord, AsyncLease, AsyncLock, Coord, Decision, Entry, Estimate, Lease, Lock, Submission
+from coord import (
+    AsyncCoord,
+    AsyncLease,
+    AsyncLock,
+    AsyncPermit,
+    Coord,
+    Decision,
+    Entry,
+    Estimate,
+    Lease,
+    Lock,
+    Permit,
+    Submission,
+)
 
 Coord(redis.Redis())
 Coord(redis.RedisCluster(host="h"))
@@ -38,7 +51,21 @@ def sync(hub: Coord) -> None:
     bucket = hub.token_bucket("b", rate=0.5, period=timedelta(minutes=1), burst=3)
     assert_type(bucket.try_acquire("k", cost=2), Decision)
     assert_type(bucket.peek("k").retry_after, float)
-    assert_type(hub.sliding_window("w", limit=1, period=1).try_acquire("k"), Decision)
+    window = hub.sliding_window("w", limit=1, period=1, precision="exact", on_error="local", share=0.5)
+    assert_type(window.try_acquire("k"), Decision)
+    permit = hub.limits(bucket, window, hub.fixed_window("f", "9/s")).acquire("k", {"b": 1, "w": 2, "f": 3})
+    assert_type(permit, Permit)
+    assert_type(permit.settle({"b": 1, "w": 2, "f": 3}), None)
+    with bucket.slot("k", timeout=1) as held:
+        assert_type(held.decision.headers("x"), dict[str, str])
+
+    @bucket.limit(str)
+    def limited(user: int) -> bytes:
+        return b""
+
+    assert_type(limited(3), bytes)
+    hub.token_bucket("b", "1/s", on_error="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.limits(bucket, prefetch=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     assert_type(hub.unique_counter("u", period=["day", "week"]).count(last=7), Estimate)
     activity = hub.activity("a", ids="text")
     assert_type((activity.cohort() & activity.cohort()).count(), int)
@@ -60,7 +87,15 @@ async def asynchronous(hub: AsyncCoord) -> None:
     async with lock as lease, lock.hold(timeout=1) as other:
         assert_type(lease, AsyncLease)
         assert_type(other.valid, bool)
-    assert_type(await hub.token_bucket("b", rate=1).try_acquire("k"), Decision)
+    bucket = hub.token_bucket("b", "1/s burst 5", prefetch=3)
+    assert_type(await bucket.try_acquire("k"), Decision)
+    assert_type(await hub.limits(bucket).acquire("k", timeout=3), AsyncPermit)
+
+    @bucket.limit("k")
+    async def limited(user: int) -> bytes:
+        return b""
+
+    assert_type(await limited(3), bytes)
     assert_type(await hub.unique_counter("u").count(), Estimate)
     activity = hub.activity("a")
     assert_type(await (activity.cohort() & activity.cohort()).count(), int)
