@@ -20,7 +20,7 @@ PROMISES = {
     "compare_limiters": ["token bucket           █       ██████████", "async: 10 workers had their turns"],
     "llm_client": [
         "then False for want of tokens",
-        "and 59 requests are left",
+        "requests left: 59",
         "8 questions were answered",
         "'requests' denies for now",
     ],
