@@ -9,6 +9,7 @@ Redis' own exceptions (``redis.ConnectionError``, ``redis.TimeoutError``, ...) p
     CoordError
     ├── TooNoisy              an estimate that its own error drowns
     ├── WrongKeyType          a key of ours holds something else
+    ├── RateLimited           a limit would have kept you waiting for longer than you would wait
     └── LockError
         ├── LockTimeout       (also a TimeoutError) it stayed held for as long as you would wait
         ├── LockLost          you held it, and no longer do
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from coord.limits.decision import Decision
     from coord.uniques.estimate import Estimate
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "LockTimeout",
     "NotDurable",
     "QuorumError",
+    "RateLimited",
     "SelfDeadlock",
     "TooNoisy",
     "WrongKeyType",
@@ -73,6 +76,23 @@ class TooNoisy(CoordError):
             "give noisy=True to have it all the same"
         )
         self.estimate = estimate
+
+
+class RateLimited(CoordError):
+    """A limiter would have kept the caller waiting for longer than its timeout. Nothing was charged.
+
+    Attributes:
+        key: Whom or what it was about.
+        decision: The denial, with its ``retry_after``, the ``name`` of the limit, and ``headers()``.
+    """
+
+    def __init__(self, key: str, decision: Decision) -> None:
+        super().__init__(
+            f"limit {decision.name!r} denies {key!r} for another {decision.retry_after:g} s, "
+            "which is longer than the timeout"
+        )
+        self.key = key
+        self.decision = decision
 
 
 class LockError(CoordError):

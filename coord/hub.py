@@ -18,7 +18,17 @@ from coord._engine.threads import ThreadPort
 from coord._engine.urls import CALL_TIMEOUT, open_async, open_sync
 from coord.activity import Activity, AsyncActivity, Marker, Track
 from coord.leaderboard import AsyncLeaderboard, Leaderboard, Schedule, Setup
-from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, SlidingWindow, TokenBucket
+from coord.limits import (
+    AsyncFixedWindow,
+    AsyncLimits,
+    AsyncSlidingWindow,
+    AsyncTokenBucket,
+    FixedWindow,
+    LimitRoom,
+    Limits,
+    SlidingWindow,
+    TokenBucket,
+)
 from coord.locks import AsyncLock, AsyncLocks, Lock, LockRoom, Locks
 from coord.periods import Calendar
 from coord.uniques import AsyncSlidingUniqueCounter, AsyncUniqueCounter, SlidingUniqueCounter, UniqueCounter
@@ -27,12 +37,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import tzinfo
     from types import TracebackType
-    from typing import Literal, Self
+    from typing import Literal, Self, Unpack
 
     from coord._engine.checks import Seconds
     from coord._engine.urls import Opened
     from coord._engine.wires import AsyncClient, Client
     from coord.leaderboard import Keep, Order, Season, Tiebreak, Ties
+    from coord.limits import LimiterOptions, LimitsOptions
+    from coord.limits.policy import Precision
 
 __all__ = ["AsyncCoord", "Coord"]
 
@@ -67,6 +79,7 @@ class AsyncCoord:
         self._port = TaskPort(client, call_timeout=limit, owned=owned)
         self._clock = ServerClock(self._port)
         self._locks = LockRoom(self._port, self._keys)
+        self._limits = LimitRoom(self._port, self._keys)
         self._where = type(client).__name__ if owned is None else owned.shown
 
     @classmethod
@@ -101,6 +114,7 @@ class AsyncCoord:
     async def close(self) -> None:
         """Close what this object opened; a client given to it stays open. Closing twice is harmless."""
         self._locks.close()
+        await self._limits.close()
         await self._port.close()
 
     async def __aenter__(self) -> Self:
@@ -189,30 +203,88 @@ class AsyncCoord:
         )
 
     def token_bucket(
-        self, name: str, *, rate: float, period: Seconds = 1, burst: int | None = None
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        rate: float | None = None,
+        period: Seconds = 1,
+        burst: int | None = None,
+        **options: Unpack[LimiterOptions],
     ) -> AsyncTokenBucket:
         """Make a token bucket: bursts, and then a steady pace.
 
         Args:
             name: What is limited; each key of it has a bucket of its own.
+            spec: All of it in words, such as ``"100/minute burst 20"``, instead of the numbers below.
             rate: Tokens gained each period.
             period: The time in which they are gained. At least 1 ms.
             burst: The most that a full bucket holds; ``None`` for one period's worth.
+            **options: How it behaves; see ``LimiterOptions``.
 
         Raises:
             ValueError: The numbers cannot be counted exactly together.
         """
-        return AsyncTokenBucket(self._port, self._keys, name, rate=rate, period=period, burst=burst)
+        return AsyncTokenBucket(self._limits, name, spec, rate=rate, period=period, burst=burst, **options)
 
-    def sliding_window(self, name: str, *, limit: int, period: Seconds) -> AsyncSlidingWindow:
+    def sliding_window(
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        limit: int | None = None,
+        period: Seconds | None = None,
+        precision: Precision = "auto",
+        **options: Unpack[LimiterOptions],
+    ) -> AsyncSlidingWindow:
         """Make a sliding window: never more than so many in any stretch of time.
 
         Args:
             name: What is limited; each key of it has a window of its own.
-            limit: The most that any stretch of ``period`` may hold, up to 1,000,000.
+            spec: All of it in words, such as ``"5/10s"``, instead of the numbers below.
+            limit: The most that any stretch of ``period`` may hold.
             period: The length of the window. At least 1 ms.
+            precision: ``"exact"`` to remember each admission, up to a limit of 10,000; ``"approximate"``
+                to keep two counters; ``"auto"`` for exact up to a limit of 128.
+            **options: How it behaves; see ``LimiterOptions``.
         """
-        return AsyncSlidingWindow(self._port, self._keys, name, limit=limit, period=period)
+        return AsyncSlidingWindow(
+            self._limits, name, spec, limit=limit, period=period, precision=precision, **options
+        )
+
+    def fixed_window(
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        limit: int | None = None,
+        period: Seconds | None = None,
+        **options: Unpack[LimiterOptions],
+    ) -> AsyncFixedWindow:
+        """Make a fixed window: so many, and then none until it is over.
+
+        Args:
+            name: What is limited; each key of it has a window of its own, which begins with the first
+                admission after the last one has ended.
+            spec: All of it in words, such as ``"1000/day"``, instead of the numbers below.
+            limit: The most that a window may hold.
+            period: The length of the window. At least 1 ms.
+            **options: How it behaves; see ``LimiterOptions``.
+        """
+        return AsyncFixedWindow(self._limits, name, spec, limit=limit, period=period, **options)
+
+    def limits(
+        self,
+        *limiters: AsyncTokenBucket | AsyncSlidingWindow | AsyncFixedWindow,
+        **options: Unpack[LimitsOptions],
+    ) -> AsyncLimits:
+        """Ask several limiters of this object together: a call is charged to all of them, or to none.
+
+        Args:
+            *limiters: Which, of different names. Their own options count only where they are used alone.
+            **options: How they behave together; see ``LimitsOptions``.
+        """
+        return AsyncLimits(self._limits, limiters, **options)
 
     def unique_counter(
         self,
@@ -339,6 +411,7 @@ class Coord:
         self._port = ThreadPort(client, call_timeout=limit, owned=owned)
         self._clock = ServerClock(self._port)
         self._locks = LockRoom(self._port, self._keys)
+        self._limits = LimitRoom(self._port, self._keys)
         self._where = type(client).__name__ if owned is None else owned.shown
 
     @classmethod
@@ -355,6 +428,7 @@ class Coord:
 
     def close(self) -> None:
         self._locks.close()
+        step(self._limits.close())
         step(self._port.close())
 
     def __enter__(self) -> Self:
@@ -413,12 +487,46 @@ class Coord:
         )
 
     def token_bucket(
-        self, name: str, *, rate: float, period: Seconds = 1, burst: int | None = None
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        rate: float | None = None,
+        period: Seconds = 1,
+        burst: int | None = None,
+        **options: Unpack[LimiterOptions],
     ) -> TokenBucket:
-        return TokenBucket(self._port, self._keys, name, rate=rate, period=period, burst=burst)
+        return TokenBucket(self._limits, name, spec, rate=rate, period=period, burst=burst, **options)
 
-    def sliding_window(self, name: str, *, limit: int, period: Seconds) -> SlidingWindow:
-        return SlidingWindow(self._port, self._keys, name, limit=limit, period=period)
+    def sliding_window(
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        limit: int | None = None,
+        period: Seconds | None = None,
+        precision: Precision = "auto",
+        **options: Unpack[LimiterOptions],
+    ) -> SlidingWindow:
+        return SlidingWindow(
+            self._limits, name, spec, limit=limit, period=period, precision=precision, **options
+        )
+
+    def fixed_window(
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        limit: int | None = None,
+        period: Seconds | None = None,
+        **options: Unpack[LimiterOptions],
+    ) -> FixedWindow:
+        return FixedWindow(self._limits, name, spec, limit=limit, period=period, **options)
+
+    def limits(
+        self, *limiters: TokenBucket | SlidingWindow | FixedWindow, **options: Unpack[LimitsOptions]
+    ) -> Limits:
+        return Limits(self._limits, limiters, **options)
 
     def unique_counter(
         self,

@@ -67,9 +67,59 @@ def test_a_lock_is_shown_and_broken(
     assert (status, json.loads(said)["broken"]) == (1, False)
 
 
+def test_who_is_throttled_is_listed(
+    capsys: pytest.CaptureFixture[str], hub: Coord, real_server: str, prefix: str
+) -> None:
+    where = ("--url", real_server, "--prefix", prefix)
+    assert coord(capsys, "limits", "list", *where) == (0, "nothing is charged to anybody\n", "")
+    question = ("limits", "throttled", "api", "2/minute", *where)
+    assert coord(capsys, *question) == (1, "'api' throttles nobody\n", "")
+
+    api = hub.token_bucket("api", "2/minute")
+    for key, cost in {"ann": 2, "bob": 1, "ünïcode {x}": 2, "l" * 300: 2}.items():
+        api.try_acquire(key, cost)
+    hub.sliding_window("logins", "1/minute").try_acquire("ann")
+    hub.fixed_window("api:v2", "1/minute").try_acquire("ann")
+
+    status, said, _ = coord(capsys, *question)
+    lines = said.splitlines()
+    assert (status, len(lines)) == (0, 4)
+    assert lines[0].split() == ["KEY", "REMAINING", "RETRY", "IN", "CLEAR", "IN"]
+    status, said, _ = coord(capsys, *question, "--json")
+    rows = {row["key"]: row for row in json.loads(said)}
+    assert {key for key in rows if not key.startswith("#")} == {"ann", "ünïcode {x}"}
+    assert rows["ann"]["remaining"] == 0
+    assert 29 < rows["ann"]["retry_after"] <= 30
+
+    status, said, _ = coord(capsys, "limits", "throttled", "logins", "1/minute", "--kind", "sliding", *where)
+    assert (status, said.splitlines()[1].split()[0]) == (0, "ann")
+    status, said, _ = coord(capsys, "limits", "list", "--json", *where)
+    listed = [(row["name"], row["kind"], row["key"]) for row in json.loads(said)]
+    assert ("logins", "window", "ann") in listed
+    assert ("api:v2", "fixed", "ann") in listed
+    assert len(listed) == 6
+    assert "CLEAR IN" in coord(capsys, "limits", "list", *where)[1]
+
+    status, said, _ = coord(capsys, "limits", "reset", "api", "ann", *where)
+    assert (status, said) == (0, "forgot what 'api' had charged to 'ann'\n")
+    assert api.peek("ann").remaining == 2
+    for key in ("ann", "bob", "ünïcode {x}", "l" * 300):
+        api.reset(key)
+
+
+def test_numbers_that_make_no_limit_are_refused(capsys: pytest.CaptureFixture[str], real_server: str) -> None:
+    for words in (("1/fortnight",), ("5/s", "--cost", "6"), ("5/s burst 7", "--kind", "fixed")):
+        status, said, complaint = coord(capsys, "limits", "throttled", "x", *words, "--url", real_server)
+
+        assert (status, said, complaint.count("\n")) == (2, "", 1)
+
+
 @pytest.mark.parametrize(
     "words",
     [
+        ("limits",), ("limits", "list", "--url", "memory://"), ("limits", "throttled", "api"),
+        ("limits", "throttled", "", "1/s"), ("limits", "reset", "x", ""),
+        ("limits", "list", "--url", "redis://:pw@127.0.0.1:1"),
         ("locks",), ("locks", "list", "--url", "memory://"), ("locks", "list", "--url", "redis://:pw@127.0.0.1:1"),
         ("locks", "list", "--prefix", ""), ("locks", "show", ""), ("locks", "break", "x"),
         ("locks", "break", "x", "--reason", ""), ("nonsense",), ("board",), ("board", ""),

@@ -27,6 +27,13 @@ PROMISES = {
     ],
     "token_bucket": ["request 6: denied, retry after", "costs 4: True; then one that costs 3: False"],
     "sliding_window": ["attempt 4: denied, retry after", "of 20 attempts at once, 3 were allowed"],
+    "compare_limiters": ["token bucket           █       ██████████", "async: 10 workers had their turns"],
+    "llm_client": [
+        "then False for want of tokens",
+        "requests left: 59",
+        "8 questions were answered",
+        "'requests' denies for now",
+    ],
     "unique_visitors": [
         "1000 in truth",
         "800 in truth",

@@ -26,7 +26,10 @@ def signature(member: Any) -> str:
     return re.sub(r"Async(?=[A-Z])", "", str(inspect.signature(cast("Any", function))))
 
 
-MADE_BY_COORD = {"Cohort", "Hold", "Lease", "Loss", "OrderedFunnel", "PeriodBoard", "Selection"}
+MADE_BY_COORD = {
+    "Cohort", "Hold", "Lease", "Limits", "Loss",
+    "OrderedFunnel", "PeriodBoard", "Permit", "Selection", "Slot",
+}  # fmt: skip
 """Nobody else makes these, and so the twins may be made differently: the sync ones from the async ones."""
 
 

@@ -16,6 +16,7 @@ from coord.commands.server import (
     one_line,
     printable,
     reached,
+    seconds,
     table,
 )
 from coord.hub import Coord
@@ -135,14 +136,10 @@ def _table(rows: list[tuple[str, LockStatus]]) -> list[str]:
         (
             printable(name, WIDEST),
             printable(status.holder or "?", WIDEST),
-            _seconds(status.held_for),
-            _seconds(status.remaining),
+            seconds(status.held_for),
+            seconds(status.remaining),
             str(status.fence or "?"),
         )
         for name, status in rows
     ]
     return table(HEADINGS, cells, HEADINGS[2:])
-
-
-def _seconds(value: float | None) -> str:
-    return "?" if value is None else f"{value:,.1f} s"

@@ -24,6 +24,7 @@ __all__ = [
     "one_line",
     "printable",
     "reached",
+    "seconds",
     "secrets_of",
     "table",
 ]
@@ -121,3 +122,8 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Colle
         ).rstrip()
         for row in (headings, *rows)
     ]
+
+
+def seconds(value: float | None) -> str:
+    """Spell a duration."""
+    return "?" if value is None else f"{value:,.1f} s"

@@ -16,6 +16,7 @@ from coord import (
     AsyncLease,
     AsyncLock,
     AsyncLocks,
+    AsyncPermit,
     AsyncSelection,
     Cohort,
     Coord,
@@ -26,6 +27,7 @@ from coord import (
     Lease,
     Lock,
     Locks,
+    Permit,
     RetentionTable,
     Selection,
     Submission,
@@ -61,7 +63,21 @@ def sync(hub: Coord) -> None:
     bucket = hub.token_bucket("b", rate=0.5, period=timedelta(minutes=1), burst=3)
     assert_type(bucket.try_acquire("k", cost=2), Decision)
     assert_type(bucket.peek("k").retry_after, float)
-    assert_type(hub.sliding_window("w", limit=1, period=1).try_acquire("k"), Decision)
+    window = hub.sliding_window("w", limit=1, period=1, precision="exact", on_error="local", share=0.5)
+    assert_type(window.try_acquire("k"), Decision)
+    permit = hub.limits(bucket, window, hub.fixed_window("f", "9/s")).acquire("k", {"b": 1, "w": 2, "f": 3})
+    assert_type(permit, Permit)
+    assert_type(permit.settle({"b": 1, "w": 2, "f": 3}), None)
+    with bucket.slot("k", timeout=1) as held:
+        assert_type(held.decision.headers("x"), dict[str, str])
+
+    @bucket.limit(str)
+    def limited(user: int) -> bytes:
+        return b""
+
+    assert_type(limited(3), bytes)
+    hub.token_bucket("b", "1/s", on_error="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.limits(bucket, prefetch=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     unique = hub.unique_counter("u", period=["day", "week"], week_start="sunday")
     assert_type(unique.count(last=7), Estimate)
     assert_type(unique.select(at=[0.0]) | unique.select(last=2), Selection)
@@ -99,7 +115,15 @@ async def asynchronous(hub: AsyncCoord) -> None:
         assert_type(other.valid, bool)
     assert_type(hub.locks("x", "y"), AsyncLocks)
     assert_type(await hub.locks("x", "y").acquire(), AsyncLease)
-    assert_type(await hub.token_bucket("b", rate=1).try_acquire("k"), Decision)
+    bucket = hub.token_bucket("b", "1/s burst 5", prefetch=3)
+    assert_type(await bucket.try_acquire("k"), Decision)
+    assert_type(await hub.limits(bucket).acquire("k", timeout=3), AsyncPermit)
+
+    @bucket.limit("k")
+    async def limited(user: int) -> bytes:
+        return b""
+
+    assert_type(await limited(3), bytes)
     unique = hub.unique_counter("u", raw=True)
     assert_type(await unique.count(), Estimate)
     assert_type(unique.select(at=[0.0]) | unique.select(last=2), AsyncSelection)
