@@ -19,7 +19,7 @@ from coord._engine.urls import CALL_TIMEOUT, open_async, open_sync
 from coord.activity import Activity, AsyncActivity
 from coord.leaderboard import AsyncLeaderboard, Leaderboard
 from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, SlidingWindow, TokenBucket
-from coord.locks import AsyncLock, AsyncLocks, Lock, LockRoom, Locks
+from coord.locks import AsyncFenced, AsyncLock, AsyncLocks, Fenced, Lock, LockRoom, Locks
 from coord.periods import Calendar
 from coord.uniques import AsyncUniqueCounter, UniqueCounter
 
@@ -188,6 +188,14 @@ class AsyncCoord:
             fsync=fsync,
         )
 
+    def fenced(self, name: str) -> AsyncFenced:
+        """Make a value that a lock's fence guards. Its key is permanent, unless it is set with a ``ttl``.
+
+        Args:
+            name: The value; the same name is the same value in every process.
+        """
+        return AsyncFenced(self._port, self._keys, name)
+
     def token_bucket(
         self, name: str, *, rate: float, period: Seconds = 1, burst: int | None = None
     ) -> AsyncTokenBucket:
@@ -353,6 +361,9 @@ class Coord:
             replicas=replicas,
             fsync=fsync,
         )
+
+    def fenced(self, name: str) -> Fenced:
+        return Fenced(self._port, self._keys, name)
 
     def token_bucket(
         self, name: str, *, rate: float, period: Seconds = 1, burst: int | None = None

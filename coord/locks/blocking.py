@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 from coord._engine.faces import twin_of
 from coord._engine.port import step
+from coord.locks.fenced import Fenced, Guarded
 from coord.locks.hold import AsyncHold
 from coord.locks.lease import AsyncLease, AsyncLoss
 from coord.locks.lock import AsyncLock
@@ -135,6 +136,9 @@ class Lease:
 
     def release(self) -> None:
         step(self._flow.release())
+
+    def guard(self, value: str | Fenced) -> Guarded:
+        return Guarded(self._flow.guard(value._flow if isinstance(value, Fenced) else value))
 
     def export(self) -> str:
         return self._flow.export()

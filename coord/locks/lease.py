@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from coord._engine.checks import patience, seconds
 from coord.errors import LockLost
+from coord.locks.fenced import AsyncFenced, AsyncGuarded, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,7 @@ class AsyncLease:
         self._signal: Signal | None = None
         self._guard: Guard | None = None
         self._on_lost: Callable[[], object] | None = None
+        self._writer: Writer | None = None
         self.name = lock.name
         self.names = lock.names
         self.token = asking.token
@@ -132,6 +134,21 @@ class AsyncLease:
         was_lost, self._over, self._told = self._told, True, False
         if was_lost or not held:
             raise LockLost(self.name)
+
+    def guard(self, value: str | AsyncFenced) -> AsyncGuarded:
+        """Read and write a value under this lease's fence, which refuses earlier holders from then on.
+
+        Args:
+            value: The name of one on the lease's own server, as ``fenced()`` of its Coord would make it, or
+                one that any ``fenced()`` has made. A lease of a ``Quorum`` has no server of its own.
+
+        Raises:
+            TypeError: A name was given to a lease of a ``Quorum``.
+        """
+        if not isinstance(value, AsyncFenced):
+            value = self._lock._room.fenced(value)
+        self._writer = self._writer or Writer()
+        return AsyncGuarded(value, self.fence, self._writer)
 
     def export(self) -> str:
         """Hand the lock over: return what another process needs to ``adopt()`` it.

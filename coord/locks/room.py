@@ -10,6 +10,7 @@ from coord._engine.listeners import Listeners
 from coord._engine.renewals import BATCH, Renewals
 from coord.locks.calls import LockCalls, renewal
 from coord.locks.eviction import warn_of_eviction
+from coord.locks.fenced import AsyncFenced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -141,6 +142,10 @@ class LockRoom:
                 either = self.calls(lock.name, fair=fair)
                 await self.port.run(either.release(secrets.token_hex(16)))
         return broken
+
+    def fenced(self, name: str) -> AsyncFenced:
+        """Make a value that is guarded by the fences of these locks."""
+        return AsyncFenced(self.port, self.keys, name)
 
 
 class SharedRoom(LockRoom):
