@@ -117,6 +117,7 @@ class AsyncCoord:
         *,
         ttl: Seconds = 10,
         renew: bool = True,
+        renew_in: Literal["loop", "thread"] = "loop",
         max_hold: Seconds | None = None,
         fair: bool = False,
         reentrant: bool = False,
@@ -130,6 +131,9 @@ class AsyncCoord:
             name: What is locked; the same name is the same lock in every process.
             ttl: The lease: how long the lock survives a holder who disappears. At least 10 ms.
             renew: Whether a ``with`` block renews its lease for as long as it runs.
+            renew_in: ``"loop"`` to renew in a task of the same event loop; ``"thread"`` to do it in a thread,
+                over a connection of its own, so that a body may block the event loop for longer than its
+                lease. A ``Coord`` renews in a thread in any case.
             max_hold: How long a ``with`` block may hold it at the most; then the lease is lost.
             fair: Whether waiters are served in the order of their arrival at the server. For all holders
                 of a name or for none: who does not ask for it does not stand in line.
@@ -147,6 +151,7 @@ class AsyncCoord:
             name,
             ttl=ttl,
             renew=renew,
+            renew_in=renew_in,
             max_hold=max_hold,
             fair=fair,
             reentrant=reentrant,
@@ -321,6 +326,7 @@ class Coord:
         *,
         ttl: Seconds = 10,
         renew: bool = True,
+        renew_in: Literal["loop", "thread"] = "loop",
         max_hold: Seconds | None = None,
         fair: bool = False,
         reentrant: bool = False,
@@ -333,6 +339,7 @@ class Coord:
             name,
             ttl=ttl,
             renew=renew,
+            renew_in=renew_in,
             max_hold=max_hold,
             fair=fair,
             reentrant=reentrant,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from coord import AsyncCoord, AsyncQuorum, Coord, FencedValue, LockLost, Quorum, StaleFence, WrongKeyType
 from coord._engine.port import step
 from coord._engine.threads import ThreadPort
-from coord.locks import fenced
+from coord.locks import calls, fenced
 from tests import servers
 from tests.campaign.proxy import Mischief, Proxy
 from tests.conftest import keys_of, server_time
@@ -366,6 +366,4 @@ async def test_a_row_refuses_who_comes_late(coord: Any, other_coord: Any) -> Non
 
 
 def test_the_fence_is_remembered_for_as_long_as_the_locks_own() -> None:
-    from coord.locks import room
-
-    assert fenced.MEMORY == room.FENCE_MEMORY
+    assert fenced.MEMORY == calls.FENCE_MEMORY

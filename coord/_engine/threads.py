@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
 
-    from coord._engine.port import Guard, Place, Signal
+    from coord._engine.port import Guard, Place, Port, Signal
     from coord._engine.script import Call
     from coord._engine.urls import Opened
 
@@ -44,6 +44,10 @@ class _NoGuard(contextlib.nullcontext[None]):
 
     def cut(self) -> None:
         """See ``Guard``."""
+
+    def bring(self, flow: Callable[[], Coroutine[object, None, None]]) -> None:
+        """See ``Guard``. Whoever renews leases is in a thread already."""
+        step(flow())
 
 
 class ThreadPort:
@@ -139,6 +143,10 @@ class ThreadPort:
         self._loops = [*filter(threading.Thread.is_alive, self._loops), thread]
         thread.start()
         return thread.is_alive
+
+    async def aside(self) -> Port:
+        """See ``Port``."""
+        return self
 
     def signal(self) -> Signal:
         """See ``Port``."""

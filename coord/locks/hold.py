@@ -53,15 +53,15 @@ class AsyncHold:
             outer.blocks += 1
             self._lease, self._inner = outer.lease, True
             return outer.lease
+        keeper = await room.keeper(lock._renew_in)
         self._lease = lease = await lock.acquire(timeout=self._timeout)
         # No await from here on: nothing is cancelled between a grant and its guard.
         for name in lock.names:
             room.holdings[name, self._owner] = Holding(lease)
         lease._on_lost = self._on_lost
-        lease._guard = guard = room.port.guard()
+        guard = room.port.guard()
         guard.__enter__()
-        guard.last(lease.remaining())
-        room.renewals.add(lease, lock._ttl, lock._max_hold)
+        lease._keep(keeper, guard, lock._max_hold)
         return lease
 
     async def __aexit__(
@@ -88,7 +88,7 @@ class AsyncHold:
         self._strike_out(lease)
         if self._inner:
             return
-        room.renewals.remove(lease)
+        lease._let_go()
         guard, lease._guard = lease._guard, None
         if guard is not None and guard.__exit__(kind, error, trace):
             error = None  # the guard's own cancellation, which becomes LockLost
@@ -118,9 +118,9 @@ class AsyncHold:
 
     async def _abandon(self) -> None:
         """Give up what was acquired, if anything, after an interruption anywhere in entering or leaving."""
-        lease, room = self._lease, self._lock._room
+        lease = self._lease
         if lease is None or self._inner:
             return
-        room.renewals.remove(lease)
+        lease._let_go()
         lease._over = True
         await self._lock._give_up(lease._asking)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from coord._engine.checks import patience, seconds
+from coord._engine.renewals import Elsewhere
 from coord.errors import LockLost
 from coord.locks.fenced import AsyncFenced, AsyncGuarded, Writer
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from coord._engine.checks import Seconds
     from coord._engine.port import Guard, Signal
+    from coord._engine.renewals import Renewals
     from coord.locks.lock import Asking, AsyncLock
 
 __all__ = ["SHORTEST_TTL", "AsyncLease", "AsyncLoss"]
@@ -44,6 +46,8 @@ class AsyncLease:
         self._guard: Guard | None = None
         self._on_lost: Callable[[], object] | None = None
         self._writer: Writer | None = None
+        self._keeper: Renewals | None = None
+        self._elsewhere: Elsewhere | None = None
         self.name = lock.name
         self.names = lock.names
         self.token = asking.token
@@ -64,8 +68,22 @@ class AsyncLease:
     def _renewed(self, sent_at: float, ttl: float) -> None:
         """Count the deadline anew: ``ttl`` seconds from ``sent_at``, less a margin for drifting clocks."""
         self._deadline = sent_at + ttl - (ttl * DRIFT_SHARE + DRIFT_FLOOR)
-        if self._guard is not None:
+        if self._guard is not None and self._elsewhere is None:
             self._guard.last(self.remaining())
+
+    def _keep(self, keeper: Renewals, guard: Guard, max_hold: float) -> None:
+        """Be renewed by ``keeper``, and cut the guarded body short should that fail."""
+        self._guard, self._keeper = guard, keeper
+        if keeper is self._lock._room.renewals:
+            guard.last(self.remaining())
+        else:
+            self._elsewhere = Elsewhere(self, guard.bring)
+        keeper.add(self._elsewhere or self, self._lock._ttl, max_hold)
+
+    def _let_go(self) -> None:
+        """Be renewed no longer."""
+        if self._keeper is not None:
+            self._keeper.remove(self._elsewhere or self)
 
     def remaining(self) -> float:
         """Return how many seconds the lease is still good for; 0 when it is not. Local, no round trip."""
@@ -162,7 +180,7 @@ class AsyncLease:
         self._refuse_fork()
         self.check()
         self._over = True
-        self._lock._room.renewals.remove(self)
+        self._let_go()
         return f"{self.token}:{self.fence}"
 
     async def _lose(self) -> None:
