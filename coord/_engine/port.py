@@ -145,7 +145,7 @@ class Port(Protocol):
         ...
 
     def whoami(self) -> int:
-        """Tell the calling task or thread from every other one alive."""
+        """Tell the calling task or thread from every other one that lives, or has ended and left a guard."""
         ...
 
     def process(self) -> int:

@@ -115,6 +115,7 @@ async def _tell(lease: Renewable) -> None:
 
 @dataclass(slots=True, eq=False)
 class _Entry:
+    name: str
     lease: weakref.ref[Renewable]
     ttl: float
     due: float
@@ -159,7 +160,7 @@ class Renewals:
         now = self._port.now()
         due = now + ttl / SHARE * random.uniform(0.8, 1)  # noqa: S311  # jitter
         with self._mutex:
-            self._entries[id(lease)] = _Entry(weakref.ref(lease), ttl, due, now + max_hold)
+            self._entries[id(lease)] = _Entry(lease.name, weakref.ref(lease), ttl, due, now + max_hold)
             self._poke()
             if not all(alive() for alive in self._running) or not self._running:
                 self._running = [
@@ -239,7 +240,12 @@ class Renewals:
             return True
 
     def _drop_forgotten(self) -> None:
-        self._entries = {key: entry for key, entry in self._entries.items() if entry.lease() is not None}
+        for key, entry in [*self._entries.items()]:
+            if entry.lease() is None:
+                del self._entries[key]
+                _log.warning(
+                    "coord renews the lease of lock %r no longer: it was dropped inside its block", entry.name
+                )
 
     def _notice_stall(self, due: list[_Entry], now: float) -> None:
         for entry in due:

@@ -133,7 +133,7 @@ class TaskPort:
 
     def whoami(self) -> int:
         """See ``Port``."""
-        return anyio.get_current_task().id
+        return anyio.get_current_task().id  # a guard holds on to its task, so that no other gets this id
 
     def process(self) -> int:
         """See ``Port``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import math
 import os
 import platform
@@ -66,6 +67,8 @@ class ThreadPort:
         self._owned = owned
         self._call_timeout = call_timeout
         self._closed = False
+        self._me = threading.local()
+        self._numbers = itertools.count(1)
         self._loops: list[threading.Thread] = []
         self._racers: tuple[int, ThreadPoolExecutor] | None = None
 
@@ -85,7 +88,13 @@ class ThreadPort:
 
     def whoami(self) -> int:
         """See ``Port``."""
-        return threading.get_ident()
+        try:
+            number: int = self._me.number
+        except (
+            AttributeError
+        ):  # this thread has not asked before; its ident may be that of one that has ended
+            number = self._me.number = next(self._numbers)
+        return number
 
     def process(self) -> int:
         """See ``Port``."""

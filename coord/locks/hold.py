@@ -30,6 +30,7 @@ class AsyncHold:
         self._lease: AsyncLease | None = None
         self._owner = 0
         self._inner = False
+        self._holdings: list[Holding] = []
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._lock.name!r}>"
@@ -51,13 +52,13 @@ class AsyncHold:
         outer = room.holdings.get((lock.name, self._owner))
         if lock._reentrant and outer is not None and outer.lease.valid:
             outer.blocks += 1
-            self._lease, self._inner = outer.lease, True
+            self._lease, self._inner, self._holdings = outer.lease, True, [outer]
             return outer.lease
         keeper = await room.keeper(lock._renew_in)
         self._lease = lease = await lock.acquire(timeout=self._timeout)
         # No await from here on: nothing is cancelled between a grant and its guard.
-        for name in lock.names:
-            room.holdings[name, self._owner] = Holding(lease)
+        self._holdings = [Holding(lease) for _ in lock.names]
+        room.holdings.update(zip(((name, self._owner) for name in lock.names), self._holdings, strict=True))
         lease._on_lost = self._on_lost
         guard = room.port.guard()
         guard.__enter__()
@@ -108,6 +109,7 @@ class AsyncHold:
                 holding.blocks -= 1
                 if not holding.blocks:
                     del holdings[name, self._owner]
+        self._holdings = []
 
     async def _release(self, lease: AsyncLease) -> None:
         if lease.lost.is_set():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from coord._engine.listeners import Listeners
 from coord._engine.renewals import BATCH, Renewals
@@ -28,9 +29,9 @@ T = TypeVar("T")
 RENEW_SHARE = 3
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Holding:
-    """A ``with`` block of one task or thread.
+    """A ``with`` block of one task or thread, which that block holds on to.
 
     Attributes:
         lease: What it holds.
@@ -67,7 +68,7 @@ class LockRoom:
         self.keys = keys
         self.wakeups = Listeners(port)
         self.renewals = Renewals(port, self.renew_all, BATCH if port.one_slot() else 1, self.look_out)
-        self.holdings: dict[tuple[str, int], Holding] = {}
+        self.holdings: WeakValueDictionary[tuple[str, int], Holding] = WeakValueDictionary()
         self.known_commands: set[str] = set()
         self._aside: LockRoom | None = None
 
