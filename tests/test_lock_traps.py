@@ -8,17 +8,20 @@ import logging
 import os
 import random
 import re
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 import redis
 import redis.asyncio
 
-from coord import AsyncCoord, Coord, LockTimeout, SelfDeadlock
+from coord import AsyncCoord, Coord, LockLost, LockTimeout, SelfDeadlock
 from coord._engine import uptime as uptime_module
 from coord.locks import lock as lock_module
+from coord.locks.calls import RELEASE
 from tests import servers
 from tests.campaign.proxy import Mischief, Proxy
 from tests.conftest import keys_of
@@ -84,27 +87,105 @@ async def test_a_lost_reply_to_any_verb_is_no_false_answer(
 async def test_a_renewal_that_a_release_overtakes_is_no_loss(
     real_server: str, prefix: str, flavour: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asked, go_on = threading.Event(), threading.Event()
+    """The server has released it, its answer is on the way, and the renewal finds the lock gone."""
+    asked, released, answered = (threading.Event() for _ in range(3))
     told: list[str] = []
-    make: Any = Coord if flavour == "sync" else AsyncCoord
-    hub = awaitable(make.connect(real_server, prefix=prefix))
+    hub = made(flavour, real_server, prefix)
+    port = bare(hub)._port
+    run = port.run
+
+    async def pause() -> None:
+        time.sleep(0.005) if flavour == "sync" else await asyncio.sleep(0.005)
 
     async def renew_late(leases: Any) -> list[bool]:
         asked.set()
-        while not go_on.is_set():
-            time.sleep(0.005) if flavour == "sync" else await asyncio.sleep(0.005)
+        while not released.is_set():
+            await pause()
+        answered.set()
         return [False for _ in leases]
 
+    async def release_slowly(call: Any, *, timeout: float | None = None) -> Any:
+        answer = await run(call, timeout=timeout)
+        if call.what is RELEASE:
+            released.set()
+            while not answered.is_set():
+                await pause()
+            for _ in range(10):
+                await pause()
+        return answer
+
     bare(hub)._locks.renewals._renew = renew_late
-    async with hub.lock("x", ttl=0.6).hold(on_lost=lambda: told.append("x")):
+    port.run = release_slowly
+    async with hub.lock("x", ttl=3).hold(on_lost=lambda: told.append("x")):
         while not asked.is_set():
+            renew_now(hub)
             await asyncio.sleep(0.005)
-    go_on.set()
-    await asyncio.sleep(0.05)
     await hub.close()
 
     assert told == []
     assert caplog.messages == []
+
+
+def made(flavour: str, url: str, prefix: str) -> Any:
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    return awaitable(make.connect(url, prefix=prefix))
+
+
+def renew_now(hub: Any) -> None:
+    """Let what is renewed in blocks be due."""
+    renewals = bare(hub)._locks.renewals
+    with renewals._mutex:
+        for entry in renewals._entries.values():
+            entry.due = renewals._port.now()
+        renewals._poke()
+
+
+async def test_a_loss_that_a_renewal_finds_is_told_long_before_the_deadline(
+    real_server: str, prefix: str, flavour: str
+) -> None:
+    hub = made(flavour, real_server, prefix)
+    with pytest.raises(LockLost), anyio.fail_after(20):
+        async with hub.lock("x", ttl=60) as lease:
+            await hub.lock("x").force_release(reason="a test")
+            if flavour == "sync":
+                threading.Timer(0.05, renew_now, (hub,)).start()  # once somebody waits
+                assert await lease.lost.wait(timeout=20)
+            else:
+                waiting = asyncio.create_task(lease.lost.wait())
+                await asyncio.sleep(0)
+                renew_now(hub)
+                await asyncio.sleep(20)
+    if flavour == "async":
+        with anyio.fail_after(5):
+            assert await waiting
+    await hub.close()
+
+
+async def test_a_renewal_that_fails_is_tried_again(
+    real_server: str, prefix: str, flavour: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = made(flavour, real_server, prefix)
+    renewals = bare(hub)._locks.renewals
+    renew = renewals._renew
+    failures = iter([redis.ConnectionError(), ZeroDivisionError(), OSError()])
+    renewed = threading.Event()
+
+    async def fail_at_first(leases: Any) -> Any:
+        for failure in failures:
+            raise failure
+        answer = await renew(leases)
+        renewed.set()
+        return answer
+
+    renewals._renew = fail_at_first
+    async with hub.lock("x", ttl=6) as lease:
+        renew_now(hub)
+        until = time.monotonic() + 5
+        while not renewed.is_set() and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        assert renewed.is_set()
+        assert lease.valid
+    await hub.close()
 
 
 # Time
@@ -153,7 +234,7 @@ async def test_polling_begins_at_once_then_at_random_and_ends_in_time(
 
     assert events[0] == "asked"
     assert len(set(pauses)) > 4, "no two are alike"
-    assert max(pauses) <= lock_module.LONGEST_POLL
+    assert max(pauses) < lock_module.LONGEST_POLL, "and none is just what it may be at the most"
     assert max(pauses) > 2 * min(pauses[:-1])
     assert sum(pauses) < 0.501, "no pause outlasts the patience"
 
@@ -258,6 +339,22 @@ async def test_tokens_cannot_be_guessed(coord: Any, client: Any, prefix: str) ->
     label = (await coord.lock("x").status()).holder
     assert label.endswith(f":{os.getpid()}"), "people are told who it is"
     assert not any(token in key for token in (*tokens, held.token) for key in keys_of(client, prefix))
+
+
+def test_a_forked_child_renews_nothing_of_its_parents(real_server: str, prefix: str) -> None:
+    with Coord.connect(real_server, prefix=prefix) as hub, hub.lock("x", ttl=5):
+        pid = os.fork()
+        if pid == 0:
+            verdict = 1
+            signal.alarm(20)
+            try:
+                with hub.lock("y", ttl=1) as lease:
+                    time.sleep(1.5)
+                    names = [entry.name for entry in hub._locks.renewals._entries.values()]
+                    verdict = (0 if lease.valid else 2) + (0 if names == ["y"] else 4)
+            finally:
+                os._exit(verdict)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def test_forked_processes_have_tokens_of_their_own(real_server: str, prefix: str) -> None:
