@@ -8,6 +8,8 @@ import sqlite3
 from typing import Any
 
 import pytest
+import redis
+import redis.asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +37,25 @@ async def two_leases(coord: Any, other_coord: Any) -> tuple[Any, Any]:
 
 
 # Who may
+
+
+@pytest.mark.parametrize("options", [{}, {"protocol": 2}, {"protocol": 3}], ids=str)
+async def test_a_client_that_decodes_gives_bytes_all_the_same(
+    real_server: str, prefix: str, flavour: str, options: dict[str, Any]
+) -> None:
+    module: Any = redis if flavour == "sync" else redis.asyncio
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    client = module.Redis.from_url(real_server, decode_responses=True, **options)
+    hub = awaitable(make(client, prefix=prefix))
+    async with hub.lock("account") as lease:
+        await lease.guard("balance").set(b"\xff\x00")
+        assert await lease.guard("balance").get() == b"\xff\x00"
+        assert (await hub.lock("account").status()).fence == lease.fence
+    await hub.fenced("balance").reset()
+    await hub.close()
+    closed = client.close() if flavour == "sync" else client.aclose()
+    if closed is not None:
+        await closed
 
 
 async def test_a_lease_reads_and_writes_under_its_own_fence(coord: Any, other_coord: Any) -> None:
