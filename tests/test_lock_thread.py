@@ -254,6 +254,28 @@ async def test_tasks_that_ask_at_once_share_one(real_server: str, prefix: str) -
                 group.start_soon(work, number)
 
 
+async def test_it_does_not_queue_behind_the_users_own_commands(own_server: servers.Process) -> None:
+    """They use every connection of the client that coord was given."""
+    pool: Any = redis.asyncio.ConnectionPool(port=own_server.port, max_connections=3)
+
+    async with redis.asyncio.Redis.from_pool(pool) as client, AsyncCoord(client) as hub:
+
+        async def use_them_up() -> None:
+            while True:
+                try:
+                    await client.blpop("nothing", timeout=2)
+                except redis.ConnectionError:  # too many
+                    await asyncio.sleep(0.005)
+
+        async with hub.lock("x", ttl=0.8, renew_in="thread") as lease:
+            hogs = [asyncio.create_task(use_them_up()) for _ in range(6)]
+            await asyncio.sleep(1.8)
+            assert lease.valid
+            for hog in hogs:
+                hog.cancel()
+            await asyncio.wait(hogs)
+
+
 # The sync client is like the async one
 
 
