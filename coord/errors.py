@@ -15,6 +15,7 @@ Redis' own exceptions (``redis.ConnectionError``, ``redis.TimeoutError``, ...) p
         ├── LockLost          you held it, and no longer do
         ├── SelfDeadlock      you hold it yourself, and would wait for ever
         ├── NotDurable        it was not as safe as you asked for, and was given back
+        ├── StaleFence        a later holder has been at the value that you would read or change
         └── QuorumError       too few servers could be asked to decide whose it is
 """
 
@@ -36,6 +37,7 @@ __all__ = [
     "QuorumError",
     "RateLimited",
     "SelfDeadlock",
+    "StaleFence",
     "TooNoisy",
     "WrongKeyType",
 ]
@@ -157,6 +159,28 @@ class NotDurable(LockError):
         super().__init__(name, f"lock {name!r} is not held, as it would not be durable: {why}")
         self.replicas = replicas
         self.fsynced = fsynced
+
+
+class StaleFence(LockError):
+    """A value was asked for with a fence lower than one that it has seen: a later holder has been there.
+
+    The lease that the fence is from has ended, whatever it says itself. Do not try again with it: what it
+    read may have changed since.
+
+    Attributes:
+        name: The value's name.
+        fence: The fence that was refused.
+        highest: The highest that the value has seen.
+    """
+
+    def __init__(self, name: str, fence: int, highest: int) -> None:
+        super().__init__(
+            name,
+            f"value {name!r} refuses fence {fence}: a later holder, with fence {highest}, has been "
+            "there; give up this lease, and start over with a new one",
+        )
+        self.fence = fence
+        self.highest = highest
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from coord.limits import (
     SlidingWindow,
     TokenBucket,
 )
-from coord.locks import AsyncLock, AsyncLocks, Lock, LockRoom, Locks
+from coord.locks import AsyncFenced, AsyncLock, AsyncLocks, Fenced, Lock, LockRoom, Locks
 from coord.periods import Calendar
 from coord.uniques import AsyncSlidingUniqueCounter, AsyncUniqueCounter, SlidingUniqueCounter, UniqueCounter
 
@@ -131,6 +131,7 @@ class AsyncCoord:
         *,
         ttl: Seconds = 10,
         renew: bool = True,
+        renew_in: Literal["loop", "thread"] = "loop",
         max_hold: Seconds | None = None,
         fair: bool = False,
         reentrant: bool = False,
@@ -144,6 +145,9 @@ class AsyncCoord:
             name: What is locked; the same name is the same lock in every process.
             ttl: The lease: how long the lock survives a holder who disappears. At least 10 ms.
             renew: Whether a ``with`` block renews its lease for as long as it runs.
+            renew_in: ``"loop"`` to renew in a task of the same event loop; ``"thread"`` to do it in a thread,
+                over a connection of its own, so that a body may block the event loop for longer than its
+                lease. A ``Coord`` renews in a thread in any case.
             max_hold: How long a ``with`` block may hold it at the most; then the lease is lost.
             fair: Whether waiters are served in the order of their arrival at the server. For all holders
                 of a name or for none: who does not ask for it does not stand in line.
@@ -161,6 +165,7 @@ class AsyncCoord:
             name,
             ttl=ttl,
             renew=renew,
+            renew_in=renew_in,
             max_hold=max_hold,
             fair=fair,
             reentrant=reentrant,
@@ -201,6 +206,14 @@ class AsyncCoord:
             replicas=replicas,
             fsync=fsync,
         )
+
+    def fenced(self, name: str) -> AsyncFenced:
+        """Make a value that a lock's fence guards. Its key is permanent, unless it is set with a ``ttl``.
+
+        Args:
+            name: The value; the same name is the same value in every process.
+        """
+        return AsyncFenced(self._port, self._keys, name)
 
     def token_bucket(
         self,
@@ -445,6 +458,7 @@ class Coord:
         *,
         ttl: Seconds = 10,
         renew: bool = True,
+        renew_in: Literal["loop", "thread"] = "loop",
         max_hold: Seconds | None = None,
         fair: bool = False,
         reentrant: bool = False,
@@ -457,6 +471,7 @@ class Coord:
             name,
             ttl=ttl,
             renew=renew,
+            renew_in=renew_in,
             max_hold=max_hold,
             fair=fair,
             reentrant=reentrant,
@@ -485,6 +500,9 @@ class Coord:
             replicas=replicas,
             fsync=fsync,
         )
+
+    def fenced(self, name: str) -> Fenced:
+        return Fenced(self._port, self._keys, name)
 
     def token_bucket(
         self,

@@ -20,6 +20,11 @@ PROMISES = {
         "one of them and another: None",
         "36 transfers later there are 400 in all",
     ],
+    "fenced_value": [
+        "has been there",
+        "sync:  the balance is b'150'",
+        "after 5 deposits of 10 the balance is b'50'",
+    ],
     "quorum": [
         "another try meanwhile gives None",
         "5 tasks held it in turn; fences in order: True",

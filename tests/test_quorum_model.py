@@ -313,6 +313,9 @@ class SimulatedPort:
     def guard(self) -> Guard:
         return self._not_simulated()
 
+    async def aside(self) -> Port:
+        return self
+
     def place(self, channel: str) -> Place:
         return self._not_simulated()
 

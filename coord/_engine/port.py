@@ -71,6 +71,10 @@ class Guard(Protocol):
         """End the body now."""
         ...
 
+    def bring(self, flow: Callable[[], Coroutine[object, None, None]]) -> None:
+        """Run a flow where the body runs, beside it. May be called by any thread."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class News:
@@ -142,7 +146,7 @@ class Port(Protocol):
         ...
 
     def whoami(self) -> int:
-        """Tell the calling task or thread from every other one alive."""
+        """Tell the calling task or thread from every other one that lives, or has ended and left a guard."""
         ...
 
     def process(self) -> int:
@@ -185,6 +189,10 @@ class Port(Protocol):
         Returns:
             A function that says whether it still runs; false in a forked child.
         """
+        ...
+
+    async def aside(self) -> Port:
+        """Find the port whose loops run on while a caller of this one blocks; make it when first asked."""
         ...
 
     def signal(self) -> Signal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import math
 import os
 import platform
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
 
-    from coord._engine.port import Guard, Place, Signal
+    from coord._engine.port import Guard, Place, Port, Signal
     from coord._engine.script import Call
     from coord._engine.urls import Opened
 
@@ -45,6 +46,10 @@ class _NoGuard(contextlib.nullcontext[None]):
     def cut(self) -> None:
         """See ``Guard``."""
 
+    def bring(self, flow: Callable[[], Coroutine[object, None, None]]) -> None:
+        """See ``Guard``. Whoever renews leases is in a thread already."""
+        step(flow())
+
 
 class ThreadPort:
     """Runs flows in the calling thread. Safe to share between threads.
@@ -62,6 +67,8 @@ class ThreadPort:
         self._owned = owned
         self._call_timeout = call_timeout
         self._closed = False
+        self._me = threading.local()
+        self._numbers = itertools.count(1)
         self._loops: list[threading.Thread] = []
         self._racers: tuple[int, ThreadPoolExecutor] | None = None
 
@@ -81,7 +88,13 @@ class ThreadPort:
 
     def whoami(self) -> int:
         """See ``Port``."""
-        return threading.get_ident()
+        try:
+            number: int = self._me.number
+        except (
+            AttributeError
+        ):  # this thread has not asked before; its ident may be that of one that has ended
+            number = self._me.number = next(self._numbers)
+        return number
 
     def process(self) -> int:
         """See ``Port``."""
@@ -139,6 +152,10 @@ class ThreadPort:
         self._loops = [*filter(threading.Thread.is_alive, self._loops), thread]
         thread.start()
         return thread.is_alive
+
+    async def aside(self) -> Port:
+        """See ``Port``."""
+        return self
 
     def signal(self) -> Signal:
         """See ``Port``."""

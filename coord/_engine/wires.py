@@ -252,6 +252,7 @@ class SuspendingWire:
     """The connections of an async client."""
 
     def __init__(self, client: AsyncClient) -> None:
+        self.client = client
         self._client: Any = client
         self.is_cluster = hasattr(client, "get_node_from_key")
         self.faults = Faults.of(client)

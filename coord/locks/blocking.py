@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 from coord._engine.faces import twin_of
 from coord._engine.port import step
+from coord.locks.fenced import Fenced, Guarded
 from coord.locks.hold import AsyncHold
 from coord.locks.lease import AsyncLease, AsyncLoss
 from coord.locks.lock import AsyncLock
@@ -35,6 +36,7 @@ class Lock:
         *,
         ttl: Seconds = 10,
         renew: bool = True,
+        renew_in: str = "loop",
         max_hold: Seconds | None = None,
         fair: bool = False,
         reentrant: bool = False,
@@ -47,6 +49,7 @@ class Lock:
             name,
             ttl=ttl,
             renew=renew,
+            renew_in=renew_in,
             max_hold=max_hold,
             fair=fair,
             reentrant=reentrant,
@@ -135,6 +138,9 @@ class Lease:
 
     def release(self) -> None:
         step(self._flow.release())
+
+    def guard(self, value: str | Fenced) -> Guarded:
+        return Guarded(self._flow.guard(value._flow if isinstance(value, Fenced) else value))
 
     def export(self) -> str:
         return self._flow.export()

@@ -30,6 +30,7 @@ class AsyncHold:
         self._lease: AsyncLease | None = None
         self._owner = 0
         self._inner = False
+        self._holdings: list[Holding] = []
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._lock.name!r}>"
@@ -51,17 +52,17 @@ class AsyncHold:
         outer = room.holdings.get((lock.name, self._owner))
         if lock._reentrant and outer is not None and outer.lease.valid:
             outer.blocks += 1
-            self._lease, self._inner = outer.lease, True
+            self._lease, self._inner, self._holdings = outer.lease, True, [outer]
             return outer.lease
+        keeper = await room.keeper(lock._renew_in)
         self._lease = lease = await lock.acquire(timeout=self._timeout)
         # No await from here on: nothing is cancelled between a grant and its guard.
-        for name in lock.names:
-            room.holdings[name, self._owner] = Holding(lease)
+        self._holdings = [Holding(lease) for _ in lock.names]
+        room.holdings.update(zip(((name, self._owner) for name in lock.names), self._holdings, strict=True))
         lease._on_lost = self._on_lost
-        lease._guard = guard = room.port.guard()
+        guard = room.port.guard()
         guard.__enter__()
-        guard.last(lease.remaining())
-        room.renewals.add(lease, lock._ttl, lock._max_hold)
+        lease._keep(keeper, guard, lock._max_hold)
         return lease
 
     async def __aexit__(
@@ -88,7 +89,7 @@ class AsyncHold:
         self._strike_out(lease)
         if self._inner:
             return
-        room.renewals.remove(lease)
+        lease._let_go()
         guard, lease._guard = lease._guard, None
         if guard is not None and guard.__exit__(kind, error, trace):
             error = None  # the guard's own cancellation, which becomes LockLost
@@ -108,6 +109,7 @@ class AsyncHold:
                 holding.blocks -= 1
                 if not holding.blocks:
                     del holdings[name, self._owner]
+        self._holdings = []
 
     async def _release(self, lease: AsyncLease) -> None:
         if lease.lost.is_set():
@@ -118,9 +120,9 @@ class AsyncHold:
 
     async def _abandon(self) -> None:
         """Give up what was acquired, if anything, after an interruption anywhere in entering or leaving."""
-        lease, room = self._lease, self._lock._room
+        lease = self._lease
         if lease is None or self._inner:
             return
-        room.renewals.remove(lease)
+        lease._let_go()
         lease._over = True
         await self._lock._give_up(lease._asking)

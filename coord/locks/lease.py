@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from coord._engine.checks import patience, seconds
+from coord._engine.renewals import Elsewhere
 from coord.errors import LockLost
+from coord.locks.fenced import AsyncFenced, AsyncGuarded, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coord._engine.checks import Seconds
     from coord._engine.port import Guard, Signal
+    from coord._engine.renewals import Renewals
     from coord.locks.lock import Asking, AsyncLock
 
 __all__ = ["SHORTEST_TTL", "AsyncLease", "AsyncLoss"]
@@ -42,6 +45,9 @@ class AsyncLease:
         self._signal: Signal | None = None
         self._guard: Guard | None = None
         self._on_lost: Callable[[], object] | None = None
+        self._writer: Writer | None = None
+        self._keeper: Renewals | None = None
+        self._elsewhere: Elsewhere | None = None
         self.name = lock.name
         self.names = lock.names
         self.token = asking.token
@@ -62,8 +68,22 @@ class AsyncLease:
     def _renewed(self, sent_at: float, ttl: float) -> None:
         """Count the deadline anew: ``ttl`` seconds from ``sent_at``, less a margin for drifting clocks."""
         self._deadline = sent_at + ttl - (ttl * DRIFT_SHARE + DRIFT_FLOOR)
-        if self._guard is not None:
+        if self._guard is not None and self._elsewhere is None:
             self._guard.last(self.remaining())
+
+    def _keep(self, keeper: Renewals, guard: Guard, max_hold: float) -> None:
+        """Be renewed by ``keeper``, and cut the guarded body short should that fail."""
+        self._guard, self._keeper = guard, keeper
+        if keeper is self._lock._room.renewals:
+            guard.last(self.remaining())
+        else:
+            self._elsewhere = Elsewhere(self, guard.bring)
+        keeper.add(self._elsewhere or self, self._lock._ttl, max_hold)
+
+    def _let_go(self) -> None:
+        """Be renewed no longer."""
+        if self._keeper is not None:
+            self._keeper.remove(self._elsewhere or self)
 
     def remaining(self) -> float:
         """Return how many seconds the lease is still good for; 0 when it is not. Local, no round trip."""
@@ -133,6 +153,21 @@ class AsyncLease:
         if was_lost or not held:
             raise LockLost(self.name)
 
+    def guard(self, value: str | AsyncFenced) -> AsyncGuarded:
+        """Read and write a value under this lease's fence, which refuses earlier holders from then on.
+
+        Args:
+            value: The name of one on the lease's own server, as ``fenced()`` of its Coord would make it, or
+                one that any ``fenced()`` has made. A lease of a ``Quorum`` has no server of its own.
+
+        Raises:
+            TypeError: A name was given to a lease of a ``Quorum``.
+        """
+        if not isinstance(value, AsyncFenced):
+            value = self._lock._room.fenced(value)
+        self._writer = self._writer or Writer()
+        return AsyncGuarded(value, self.fence, self._writer)
+
     def export(self) -> str:
         """Hand the lock over: return what another process needs to ``adopt()`` it.
 
@@ -145,7 +180,7 @@ class AsyncLease:
         self._refuse_fork()
         self.check()
         self._over = True
-        self._lock._room.renewals.remove(self)
+        self._let_go()
         return f"{self.token}:{self.fence}"
 
     async def _lose(self) -> None:

@@ -84,6 +84,7 @@ class AsyncLock:
         *,
         ttl: Seconds = 10,
         renew: bool = True,
+        renew_in: str = "loop",
         max_hold: Seconds | None = None,
         fair: bool = False,
         reentrant: bool = False,
@@ -96,6 +97,7 @@ class AsyncLock:
         self._ttl = seconds(ttl, "ttl", at_least=SHORTEST_TTL)
         longest = math.inf if max_hold is None else seconds(max_hold, "max_hold", at_least=SHORTEST_TTL)
         self._max_hold = longest if renew else 0.0
+        self._renew_in = one_of(renew_in, "renew_in", ("loop", "thread"))
         self._fair = fair
         self._reentrant = reentrant
         self._listens = one_of(wait, "wait", ("signal", "poll")) == "signal"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from coord._engine.listeners import Listeners
 from coord._engine.port import all_of
 from coord._engine.renewals import BATCH, Renewals
 from coord.locks.calls import LockCalls, renewal
 from coord.locks.eviction import warn_of_eviction
+from coord.locks.fenced import AsyncFenced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,9 +28,9 @@ __all__ = ["Holding", "LockRoom", "SharedRoom"]
 RENEW_SHARE = 3
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Holding:
-    """A ``with`` block of one task or thread.
+    """A ``with`` block of one task or thread, which that block holds on to.
 
     Attributes:
         lease: What it holds.
@@ -52,13 +54,25 @@ class LockRoom:
         self.keys = keys
         self.wakeups = Listeners(port)
         self.renewals = Renewals(port, self.renew_all, BATCH if port.one_slot() else 1, self.look_out)
-        self.holdings: dict[tuple[str, int], Holding] = {}
+        self.holdings: WeakValueDictionary[tuple[str, int], Holding] = WeakValueDictionary()
         self.known_commands: set[str] = set()
+        self._aside: LockRoom | None = None
 
     def close(self) -> None:
         """End what runs beside the callers."""
         self.wakeups.close()
         self.renewals.close()
+        if self._aside is not None:
+            self._aside.close()
+
+    async def keeper(self, renew_in: str) -> Renewals:
+        """Find who renews leases: beside the callers, or where they cannot block it."""
+        port = await self.port.aside() if renew_in == "thread" else self.port
+        if port is self.port:
+            return self.renewals
+        if self._aside is None:
+            self._aside = LockRoom(port, self.keys)
+        return self._aside.renewals
 
     async def look_out(self, seconds: float) -> None:
         """Warn of what is wrong with the server; once, when there is time for it."""
@@ -84,11 +98,10 @@ class LockRoom:
 
     async def renew_all(self, leases: Sequence[tuple[Renewable, float]]) -> list[bool]:
         """Start several leases anew in one script; say of each whether it still lived."""
-        mine = [(cast("AsyncLease", lease), ttl) for lease, ttl in leases]
-        wanted = [(key, lease.token, ttl) for lease, ttl in mine for key in lease._keys]
+        wanted = [(key, lease.token, ttl) for lease, ttl in leases for key in lease._keys]
         timeout = min(ttl for _, ttl in leases) / RENEW_SHARE
         alive = iter(await self.renew_keys(wanted, timeout=timeout))
-        return [False not in [next(alive) for _ in lease._keys] for lease, _ in mine]
+        return [False not in [next(alive) for _ in lease._keys] for lease, _ in leases]
 
     async def renew_keys(
         self, wanted: Sequence[tuple[str, str, float]], *, timeout: float | None = None
@@ -128,6 +141,10 @@ class LockRoom:
                 await self.port.run(either.release(secrets.token_hex(16)))
         return broken
 
+    def fenced(self, name: str) -> AsyncFenced:
+        """Make a value that is guarded by the fences of these locks."""
+        return AsyncFenced(self.port, self.keys, name)
+
 
 class SharedRoom(LockRoom):
     """A room that asks in another way, and shares all else with the one that it is made from.
@@ -140,3 +157,8 @@ class SharedRoom(LockRoom):
         self.port, self.keys = room.port, room.keys
         self.wakeups, self.renewals, self.holdings = room.wakeups, room.renewals, room.holdings
         self.known_commands = room.known_commands
+        self._origin = room
+
+    async def keeper(self, renew_in: str) -> Renewals:
+        """Find who renews leases: that of the room it is made from."""
+        return await self._origin.keeper(renew_in)

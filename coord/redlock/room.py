@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from dataclasses import replace
 from operator import itemgetter
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 from coord._engine.port import Outcome
 from coord._engine.script import Script
@@ -199,6 +199,13 @@ class QuorumRoom(LockRoom):
         node.seen(answer.run_id, answer.uptime)
         self._require_age(node)
         return fence if answer.stands else None
+
+    def fenced(self, name: str) -> NoReturn:
+        """Refuse to choose one of the servers."""
+        raise TypeError(
+            f"a lease of a Quorum has no server of its own to keep {name!r} on; "
+            "give it a value of a Coord: lease.guard(coord.fenced(...))"
+        )
 
     def _judge(self, name: str, votes: list[Vote]) -> None:
         """Raise unless an attempt failed because of another holder."""

@@ -55,6 +55,10 @@ def sync(hub: Coord) -> None:
         assert_type(lease, Lease)
         assert_type(other.fence, int)
         assert_type(lease.renew(ttl=3), None)
+        assert_type(lease.guard("v").get(), bytes | None)
+        assert_type(lease.guard(hub.fenced("v")).set("1", ttl=3), None)
+        assert_type(hub.fenced("v").peek().fence, int | None)
+        hub.fenced("v").set("1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     locks = hub.locks("x", "y", ttl=timedelta(seconds=1))
     assert_type(locks, Locks)
     assert_type(locks.try_acquire(), Lease | None)
@@ -113,6 +117,7 @@ async def asynchronous(hub: AsyncCoord) -> None:
     async with lock as lease, lock.hold(timeout=1) as other:
         assert_type(lease, AsyncLease)
         assert_type(other.valid, bool)
+        assert_type(await lease.guard(hub.fenced("v")).get(), bytes | None)
     assert_type(hub.locks("x", "y"), AsyncLocks)
     assert_type(await hub.locks("x", "y").acquire(), AsyncLease)
     bucket = hub.token_bucket("b", "1/s burst 5", prefetch=3)
