@@ -83,6 +83,9 @@ class ThreadPort:
         """See ``Port``."""
         return threading.get_ident()
 
+    def admit(self, *, waits: bool = False) -> None:
+        """See ``Port``. A thread of any kind may use it."""
+
     def process(self) -> int:
         """See ``Port``."""
         return os.getpid()
