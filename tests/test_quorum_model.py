@@ -292,6 +292,9 @@ class SimulatedPort:
     def whoami(self) -> int:
         return self._client.number
 
+    def admit(self, *, waits: bool = False) -> None:
+        """Nobody is refused."""
+
     def process(self) -> int:
         return self._client.number
 

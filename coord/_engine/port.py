@@ -149,6 +149,17 @@ class Port(Protocol):
         """Tell the calling task or thread from every other one that lives, or has ended and left a guard."""
         ...
 
+    def admit(self, *, waits: bool = False) -> None:
+        """Refuse a caller of the wrong kind, before it does harm.
+
+        Args:
+            waits: Whether it is about to wait for somebody else, for as long as that takes.
+
+        Raises:
+            RuntimeError: It is a task of another event loop than the port's.
+        """
+        ...
+
     def process(self) -> int:
         """Tell this process from one that was forked from it."""
         ...

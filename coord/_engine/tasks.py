@@ -107,6 +107,7 @@ class TaskPort:
         self._owned = owned
         self._call_timeout = call_timeout
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loops: set[asyncio.Task[None]] = set()
         self._aside: ThreadPort | None = None
@@ -115,6 +116,7 @@ class TaskPort:
         """See ``Port``."""
         if self._closed:
             raise RuntimeError("this AsyncCoord is closed")
+        self.admit()
         seconds = self._call_timeout if timeout is None else timeout
         with heed_cancellation(), anyio.move_on_after(seconds):
             return await self._courier.deliver(call, seconds)
@@ -134,6 +136,19 @@ class TaskPort:
     def whoami(self) -> int:
         """See ``Port``."""
         return anyio.get_current_task().id  # a guard holds on to its task, so that no other gets this id
+
+    def admit(self, *, waits: bool = False) -> None:
+        """See ``Port``. The port belongs to the loop that first uses it, as its connections do."""
+        del waits
+        here = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = here
+        if self._loop is not here:
+            state = "has ended" if self._loop.is_closed() else "is another than this"
+            raise RuntimeError(
+                "an AsyncCoord or AsyncQuorum, and its client, belong to the event loop that first uses "
+                f"them, which {state}; make one in each event loop, or use Coord or Quorum in threads"
+            )
 
     def process(self) -> int:
         """See ``Port``."""

@@ -96,6 +96,9 @@ class ThreadPort:
             number = self._me.number = next(self._numbers)
         return number
 
+    def admit(self, *, waits: bool = False) -> None:
+        """See ``Port``. A thread of any kind may use it."""
+
     def process(self) -> int:
         """See ``Port``."""
         return os.getpid()

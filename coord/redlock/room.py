@@ -109,6 +109,7 @@ class QuorumRoom(LockRoom):
         """
         if self._closed:
             raise RuntimeError("this Quorum is closed")
+        self.port.admit()
         if not self._introduced:
             await self._race([node.identify(self._call_timeout) for node in self.nodes], lambda _: False)
             self._introduced = True
