@@ -15,8 +15,9 @@ import anyio.to_thread
 
 from coord._engine.courier import UNKNOWN, Courier
 from coord._engine.port import Outcome
+from coord._engine.taps import SuspendingTap
 from coord._engine.uptime import uptime
-from coord._engine.wires import AsyncClient, SuspendingTap, SuspendingWire, heed_cancellation, require_flavour
+from coord._engine.wires import AsyncClient, SuspendingWire, heed_cancellation, require_flavour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from coord._engine.courier import Courier
 from coord._engine.port import Outcome, Tap, step
+from coord._engine.taps import BlockingTap
 from coord._engine.uptime import uptime
-from coord._engine.wires import BlockingTap, BlockingWire, Client, require_flavour
+from coord._engine.wires import BlockingWire, Client, require_flavour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
