@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from coord._engine.script import Call, Reply, Word
+    from coord._engine.urls import Opened
     from coord._engine.wires import Faults, Node
 
 __all__ = ["NOT_EXECUTED", "UNKNOWN", "Courier", "Wire"]
@@ -63,8 +64,8 @@ class Wire(Protocol[Line]):
         """Learn anew which node serves which slot."""
         ...
 
-    async def close(self, helpers: tuple[object, ...]) -> None:
-        """Close the client, and those that helped it."""
+    async def close(self, owned: Opened | None) -> None:
+        """Keep no connection any longer; close the client, and those that helped it, if they are owned."""
         ...
 
 

@@ -230,10 +230,8 @@ class TaskPort:
         if pending := [task for task in self._tasks | self._loops if task.get_loop() is here]:
             await asyncio.wait(pending)
         self._closed = True
-        if self._owned is None:
-            return
-        await self._wire.close(self._owned.helpers)
-        if self._owned.server is not None:
+        await self._wire.close(self._owned)
+        if self._owned is not None and self._owned.server is not None:
             await anyio.to_thread.run_sync(self._owned.server.close)
 
 

@@ -161,8 +161,6 @@ class ThreadPort:
             if thread is not threading.current_thread():
                 thread.join(LOOP_END)
         self._closed = True
-        if self._owned is None:
-            return
-        await self._wire.close(self._owned.helpers)
-        if self._owned.server is not None:
+        await self._wire.close(self._owned)
+        if self._owned is not None and self._owned.server is not None:
             self._owned.server.close()
