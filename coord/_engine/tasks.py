@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import anyio.to_thread
 
+from coord._engine.coalescing import CoalescingWire
 from coord._engine.courier import UNKNOWN, Courier
 from coord._engine.port import Outcome
 from coord._engine.taps import SuspendingTap
@@ -88,12 +89,17 @@ class TaskPort:
         client: An async client.
         call_timeout: Seconds until a call must have been answered.
         owned: What closing the port closes; ``None`` if the client is somebody else's.
+        coalesce: Whether concurrent calls share a connection, where they can.
     """
 
-    def __init__(self, client: AsyncClient, *, call_timeout: float, owned: Opened | None) -> None:
+    def __init__(
+        self, client: AsyncClient, *, call_timeout: float, owned: Opened | None, coalesce: bool = True
+    ) -> None:
         require_flavour(client, is_async=True)
         self._wire = SuspendingWire(client)
         self._courier = Courier(self._wire, self.now, self.sleep)
+        self._shared = CoalescingWire(self._wire, call_timeout, wanted=coalesce)
+        self._bundler = Courier(self._shared, self.now, self.sleep)
         self._owned = owned
         self._call_timeout = call_timeout
         self._closed = False
@@ -105,6 +111,8 @@ class TaskPort:
         if self._closed:
             raise RuntimeError("this AsyncCoord is closed")
         seconds = self._call_timeout if timeout is None else timeout
+        if self._shared.is_possible:
+            return await self._bundler.deliver(call, seconds)
         with heed_cancellation(), anyio.move_on_after(seconds):
             return await self._courier.deliver(call, seconds)
         error = self._wire.faults.timed_out(f"no answer within {seconds:g} s")
@@ -230,7 +238,7 @@ class TaskPort:
         if pending := [task for task in self._tasks | self._loops if task.get_loop() is here]:
             await asyncio.wait(pending)
         self._closed = True
-        await self._wire.close(self._owned)
+        await self._shared.close(self._owned)
         if self._owned is not None and self._owned.server is not None:
             await anyio.to_thread.run_sync(self._owned.server.close)
 
