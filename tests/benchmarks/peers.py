@@ -12,7 +12,17 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["COORD", "POTTERY", "PYTHON_REDIS_LOCK", "REDIS_PY", "Peer", "UnavailableError", "interpreter"]
+__all__ = [
+    "COORD",
+    "COREDIS",
+    "POTTERY",
+    "PYTHON_REDIS_LOCK",
+    "REDIS_PY",
+    "VALKEY_GLIDE",
+    "Peer",
+    "UnavailableError",
+    "interpreter",
+]
 
 INSTALL_TIME = 300
 
@@ -38,6 +48,8 @@ COORD = Peer("coord", "coord")
 REDIS_PY = Peer("redis", "redis")
 PYTHON_REDIS_LOCK = Peer("python-redis-lock", "redis_lock")
 POTTERY = Peer("pottery", "pottery")
+COREDIS = Peer("coredis", "coredis")
+VALKEY_GLIDE = Peer("valkey-glide", "glide")
 
 
 @cache
