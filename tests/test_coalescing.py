@@ -322,16 +322,18 @@ async def test_a_thousand_callers_need_a_few_connections(real_server: str, prefi
     hub = AsyncCoord(client, prefix=prefix)
     bucket = hub.token_bucket("b", rate=1000, period=3600)
     most = 0
+    over = asyncio.Event()
 
     async def watch() -> None:
         nonlocal most
         async with redis.asyncio.Redis.from_url(real_server) as behind:
-            while True:
+            while not over.is_set():
                 most = max(most, sum(one["name"] == prefix for one in await behind.client_list()))
 
     watching = asyncio.create_task(watch())
     decisions = await asyncio.gather(*(bucket.try_acquire("u") for _ in range(1200)))
-    watching.cancel()
+    over.set()
+    await watching
 
     assert sorted(one.remaining for one in decisions if one) == list(range(1000))
     assert most <= 4

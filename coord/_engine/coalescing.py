@@ -20,8 +20,8 @@ Rules
    full. The rest queue, and are served first come, first served.
 3. A call that is cancelled before it is written is never written. After that its reply is read and dropped,
    which no other call notices.
-4. Each call has its own deadline. One that passes says whether the call was written: if not, it was
-   certainly not executed.
+4. Each call has its own deadline, and one timer looks after them all. When one passes, the call is told
+   whether it was written: if not, it was certainly not executed.
 5. A trunk on which nothing was heard all the while that a call waited in vain is *retired*: later calls take
    another, and those that wait on it still may, until their own deadlines. A server that hangs thus costs
    each call its deadline, as ever, and a connection that was lost without a word costs no more than that.
@@ -45,6 +45,7 @@ import asyncio
 import copy
 import logging
 from collections import deque
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from anyio import move_on_after
@@ -91,17 +92,24 @@ class _LineUp:
         self._retired: list[Trunk] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_opening = self._will_flush = False
+        self._next_look = inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def is_of_this_loop(self) -> bool:
+        """Tell whether it belongs to the running loop."""
+        return self._loop is asyncio.get_running_loop()
 
     def serves(self, home: object) -> bool:
-        """Tell whether it takes its connections there, and belongs to the running loop."""
-        return home is self._home and self._loop is asyncio.get_running_loop()
+        """Tell whether it takes its connections there."""
+        return home is self._home
 
     async def deliver(self, words: tuple[Word, ...], seconds: float) -> Reply:
         """Send one command along with the others, and return its reply."""
         until = self._loop.time() + seconds
         parcel = Parcel(sharing.hiredis.pack_command(words), self._loop.create_future(), until)
-        deadline = self._loop.call_at(until, self._give_up, parcel, seconds)
         self._queue.append(parcel)
+        if until < self._next_look:
+            self._look_at(until)
         trunk = self._trunk
         if trunk is None or (trunk.is_idle() and not self._will_flush):
             self.flush()
@@ -114,14 +122,32 @@ class _LineUp:
             if parcel.reply.done() and not parcel.reply.cancelled():
                 parcel.reply.exception()  # looked at, so that asyncio does not report it
             raise
-        finally:
-            deadline.cancel()
 
-    def _give_up(self, parcel: Parcel, seconds: float) -> None:
-        """End a call whose deadline has passed."""
-        if parcel.reply.done():
-            return
-        error = self._wire.faults.timed_out(f"no answer within {seconds:g} s")
+    def _look_at(self, when: float) -> None:
+        """Look for deadlines that have passed, at a time before the one planned."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._next_look = when
+        self._timer = self._loop.call_at(when, self._look) if when < inf else None
+
+    def _look(self) -> None:
+        """End the calls whose deadlines have passed, and look again at the next deadline."""
+        now = self._loop.time()
+        following = inf
+        for parcel in self._waiting():
+            if parcel.until > now:
+                following = min(following, parcel.until)
+            else:
+                self._give_up(parcel)
+        self._look_at(following)
+
+    def _waiting(self) -> list[Parcel]:
+        trunks = [*self._retired, *([] if self._trunk is None else [self._trunk])]
+        parcels = [*self._queue, *(parcel for trunk in trunks for parcel in trunk.unanswered)]
+        return [parcel for parcel in parcels if not parcel.reply.done()]
+
+    def _give_up(self, parcel: Parcel) -> None:
+        error = self._wire.faults.timed_out("the call's deadline passed before its reply came")
         trunk = parcel.trunk
         parcel.reply.set_exception(error if trunk is not None else NotExecutedError(error))
         if trunk is not None and trunk is self._trunk and trunk.heard_at < parcel.written_at:
@@ -229,17 +255,16 @@ class _LineUp:
 
     async def close(self) -> None:
         """Put everything back once the calls under way have ended, which each does by its deadline."""
-        if self._loop is not asyncio.get_running_loop():
+        if not self.is_of_this_loop():
             return  # another loop's connections cannot be closed from here
-        trunks = [*self._retired, *([] if self._trunk is None else [self._trunk])]
-        parcels = [*self._queue, *(parcel for trunk in trunks for parcel in trunk.unanswered)]
-        if waiting := [parcel.reply for parcel in parcels if not parcel.reply.done()]:
+        if waiting := [parcel.reply for parcel in self._waiting()]:
             await asyncio.wait(waiting)
         while self._tasks or self._trunk is not None or self._retired:
             self.retire()
             for trunk in self._retired:
                 trunk.hang_up()
             await asyncio.wait(self._tasks)
+        self._look_at(inf)
 
 
 class CoalescingWire:
@@ -269,7 +294,9 @@ class CoalescingWire:
         """See ``Wire``."""
         if asking or not self.is_possible:
             return await self._ask_alone(line, words, seconds, asking=asking)
-        line_up = await self._line_up(line, seconds)
+        line_up = None if self._alone.is_cluster else self._line_ups.get("")
+        if line_up is None or not line_up.is_of_this_loop():
+            line_up = await self._line_up(line, seconds)
         try:
             return await line_up.deliver(words, seconds)
         except _CannotShareError:
@@ -283,7 +310,7 @@ class CoalescingWire:
             raise NotExecutedError(failure) from failure
         name = getattr(home, "name", "")  # a node's; the nodes of valkey cannot be looked up by themselves
         found = self._line_ups.get(name)
-        if found is None or not found.serves(home):
+        if found is None or not (found.serves(home) and found.is_of_this_loop()):
             found = self._line_ups[name] = _LineUp(self._alone, home, self._patience)
         return found
 
