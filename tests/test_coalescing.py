@@ -16,7 +16,7 @@ import redis.asyncio
 from redis import exceptions as errors
 
 from coord import AsyncCoord
-from coord._engine import trunk
+from coord._engine import courier, trunk
 from coord._engine.courier import NOT_EXECUTED, UNKNOWN
 from coord._engine.script import Command
 from tests import servers
@@ -40,6 +40,12 @@ def _together(request: pytest.FixtureRequest) -> None:
 
 async def echo(hub: AsyncCoord, word: object, *, command: Any = ECHO, timeout: float | None = None) -> Any:
     return await hub._port.run(command([], str(word)), timeout=timeout)
+
+
+def trunk_of(hub: AsyncCoord) -> trunk.Trunk:
+    found = hub._port._shared._line_ups[""]._trunk
+    assert found is not None
+    return found
 
 
 class Peer:
@@ -109,10 +115,10 @@ async def test_calls_made_in_one_turn_are_written_together(peer: tuple[Peer, Asy
 async def test_a_lone_call_is_written_before_the_loop_turns(peer: tuple[Peer, AsyncCoord]) -> None:
     here, hub = peer
     flow = hub._port.run(ECHO([], "x"))
-    waiting: Any = flow.send(None)  # to where it waits for its reply
+    flow.send(None)  # to where it waits for its reply
 
+    assert [one.packed for one in trunk_of(hub).unanswered] == [b"*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n"]
     await here.has_heard(1)
-    assert not waiting.done() or waiting.result() == b"x"
     flow.close()
 
 
@@ -195,7 +201,8 @@ async def test_what_is_repeatable_is_sent_again_after_a_break(peer: tuple[Peer, 
     assert await asyncio.gather(*tasks) == [b"0", b"1", b"2"]
 
 
-async def test_where_no_connection_can_be_had_nothing_was_executed() -> None:
+async def test_where_no_connection_can_be_had_nothing_was_executed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier, "ATTEMPTS", 1)
     client = redis.asyncio.Redis(port=servers.free_port())
     hub = AsyncCoord(client, call_timeout=0.5)
     ends = await asyncio.gather(*(echo(hub, n, command=ONCE) for n in range(5)), return_exceptions=True)
@@ -243,6 +250,17 @@ async def test_after_silence_later_calls_take_another_connection(peer: tuple[Pee
     assert await patient == b"patient"
 
 
+async def test_a_silent_connection_is_closed_when_nobody_waits_on_it_any_more(
+    peer: tuple[Peer, AsyncCoord],
+) -> None:
+    here, hub = peer
+    here.answers = False
+    with pytest.raises(errors.TimeoutError):
+        await asyncio.gather(echo(hub, "hasty", timeout=0.02), echo(hub, "patient", timeout=0.2))
+
+    await asyncio.wait_for(here.writers[0].wait_closed(), 2)
+
+
 async def test_retired_connections_do_not_pile_up(peer: tuple[Peer, AsyncCoord]) -> None:
     here, hub = peer
     here.answers = False
@@ -252,8 +270,8 @@ async def test_retired_connections_do_not_pile_up(peer: tuple[Peer, AsyncCoord])
         with pytest.raises(errors.TimeoutError):
             await echo(hub, "hasty", timeout=0.02)
     assert len(hub._port._shared._line_ups[""]._retired) < 4
-    await asyncio.sleep(0)
-    assert sum(one.done() for one in patient) >= 2
+    ended, _ = await asyncio.wait(patient[:2], timeout=2)
+    assert ended == {*patient[:2]}
     for one in patient:
         one.cancel()
     await asyncio.gather(*patient, return_exceptions=True)
@@ -484,6 +502,17 @@ async def test_what_cannot_be_shared_is_not(real_server: str, prefix: str, optio
     assert await client.ping()
     await hub.close()
     await client.aclose()
+
+
+async def test_a_connection_with_something_left_to_read_is_not_shared(real_server: str) -> None:
+    async with redis.asyncio.Redis.from_url(real_server) as client:
+        pool: Any = client.connection_pool
+        connection = await pool.get_connection()
+        assert trunk.Trunk.can_be(connection)
+        connection._reader.feed_data(b"+OK")
+        assert not trunk.Trunk.can_be(connection)
+        await connection.disconnect()
+        await pool.release(connection)
 
 
 async def test_sharing_can_be_switched_off(real_server: str, prefix: str) -> None:

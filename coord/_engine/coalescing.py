@@ -158,12 +158,9 @@ class _LineUp:
         self._will_flush = False
         if self._trunk is not None and self._trunk.is_due():
             self.retire()
-        while self._queue and self._queue[0].reply.done():  # cancelled, or too late
-            self._queue.popleft()
-        if not self._queue:
-            return
         if self._trunk is None:
-            self._open()
+            if self._queue:
+                self._open()
             return
         while self._queue and (room := self._trunk.room()) > 0:
             self._trunk.write(self._next(room))
