@@ -14,6 +14,8 @@ import pytest
 import redis
 import redis.asyncio
 from redis import exceptions as errors
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from coord import AsyncCoord
 from coord._engine import courier, trunk
@@ -203,10 +205,11 @@ async def test_what_is_repeatable_is_sent_again_after_a_break(peer: tuple[Peer, 
 
 async def test_where_no_connection_can_be_had_nothing_was_executed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(courier, "ATTEMPTS", 1)
-    client = redis.asyncio.Redis(port=servers.free_port())
-    hub = AsyncCoord(client, call_timeout=0.5)
+    client = redis.asyncio.Redis(port=servers.free_port(), retry=Retry(NoBackoff(), 0))
+    hub = AsyncCoord(client)
     ends = await asyncio.gather(*(echo(hub, n, command=ONCE) for n in range(5)), return_exceptions=True)
 
+    assert {type(end) for end in ends} == {errors.ConnectionError}
     assert [end.__notes__ for end in ends] == [[NOT_EXECUTED]] * 5
     assert len({id(end) for end in ends}) == 5
     await hub.close()
