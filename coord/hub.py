@@ -62,6 +62,8 @@ class AsyncCoord:
             ``fakeredis``, for one server, a cluster or a Sentinel's master.
         prefix: What every key begins with; ``:`` nests. Two applications on one server take two.
         call_timeout: Seconds, or a ``timedelta``, until a single call must have been answered.
+        coalesce: Whether the concurrent calls of an event loop travel together, over one connection to each
+            server. For ``Coord``, whose threads have a connection each, it changes nothing.
 
     Raises:
         TypeError: ``client`` is for the twin class, or no client.
@@ -69,21 +71,30 @@ class AsyncCoord:
     """
 
     def __init__(
-        self, client: AsyncClient, *, prefix: str = "coord", call_timeout: Seconds = CALL_TIMEOUT
+        self,
+        client: AsyncClient,
+        *,
+        prefix: str = "coord",
+        call_timeout: Seconds = CALL_TIMEOUT,
+        coalesce: bool = True,
     ) -> None:
-        self._set_up(client, None, prefix, call_timeout)
+        self._set_up(client, None, prefix, call_timeout, coalesce=coalesce)
 
-    def _set_up(self, client: AsyncClient, owned: Opened | None, prefix: str, call_timeout: Seconds) -> None:
+    def _set_up(
+        self, client: AsyncClient, owned: Opened | None, prefix: str, call_timeout: Seconds, *, coalesce: bool
+    ) -> None:
         limit = seconds(call_timeout, "call_timeout", at_least=SHORTEST_CALL)
         self._keys = Keys(prefix)
-        self._port = TaskPort(client, call_timeout=limit, owned=owned)
+        self._port = TaskPort(client, call_timeout=limit, owned=owned, coalesce=coalesce)
         self._clock = ServerClock(self._port)
         self._locks = LockRoom(self._port, self._keys)
         self._limits = LimitRoom(self._port, self._keys)
         self._where = type(client).__name__ if owned is None else owned.shown
 
     @classmethod
-    def connect(cls, url: str, *, prefix: str = "coord", call_timeout: Seconds = CALL_TIMEOUT) -> Self:
+    def connect(
+        cls, url: str, *, prefix: str = "coord", call_timeout: Seconds = CALL_TIMEOUT, coalesce: bool = True
+    ) -> Self:
         """Open a client for a URL, and own it: closing closes it too.
 
         ``redis://``, ``rediss://``, ``unix://``, ``redis+cluster://host:port``,
@@ -96,6 +107,7 @@ class AsyncCoord:
                 right away.
             prefix: What every key begins with.
             call_timeout: Seconds, or a ``timedelta``, until a single call must have been answered.
+            coalesce: As for the class.
 
         Raises:
             ImportError: The URL needs an extra that is not installed; the message names it.
@@ -105,7 +117,7 @@ class AsyncCoord:
         Keys(prefix)
         opened = open_async(url, limit)
         made = cls.__new__(cls)
-        made._set_up(opened.client, opened, prefix, call_timeout)
+        made._set_up(opened.client, opened, prefix, call_timeout, coalesce=coalesce)
         return made
 
     def __repr__(self) -> str:
@@ -414,8 +426,14 @@ class AsyncCoord:
 @twin_of(AsyncCoord)
 class Coord:
     def __init__(
-        self, client: Client, *, prefix: str = "coord", call_timeout: Seconds = CALL_TIMEOUT
+        self,
+        client: Client,
+        *,
+        prefix: str = "coord",
+        call_timeout: Seconds = CALL_TIMEOUT,
+        coalesce: bool = True,
     ) -> None:
+        del coalesce
         self._set_up(client, None, prefix, call_timeout)
 
     def _set_up(self, client: Client, owned: Opened | None, prefix: str, call_timeout: Seconds) -> None:
@@ -428,7 +446,10 @@ class Coord:
         self._where = type(client).__name__ if owned is None else owned.shown
 
     @classmethod
-    def connect(cls, url: str, *, prefix: str = "coord", call_timeout: Seconds = CALL_TIMEOUT) -> Self:
+    def connect(
+        cls, url: str, *, prefix: str = "coord", call_timeout: Seconds = CALL_TIMEOUT, coalesce: bool = True
+    ) -> Self:
+        del coalesce
         limit = seconds(call_timeout, "call_timeout", at_least=SHORTEST_CALL)
         Keys(prefix)
         opened = open_sync(url, limit)

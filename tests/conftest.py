@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from coord import AsyncCoord, Coord
+from coord._engine import trunk
 from coord._engine.urls import open_sync
 from tests import servers
 from tests.flavours import awaitable
@@ -31,6 +32,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=",".join(DEFAULT),
         help=f"a comma-separated list of {', '.join(EVERY)}, or 'all' that can be found here",
     )
+    parser.addoption(
+        "--coalesce",
+        choices=["on", "off"],
+        default="on",
+        help="'off' to have every call of an AsyncCoord travel alone",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--coalesce") == "off":
+        trunk.hiredis = None  # as where it is not installed
 
 
 def _chosen(config: pytest.Config) -> list[str]:

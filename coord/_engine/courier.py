@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from coord._engine.urls import Opened
     from coord._engine.wires import Faults, Node
 
-__all__ = ["NOT_EXECUTED", "UNKNOWN", "Courier", "Wire"]
+__all__ = ["NOT_EXECUTED", "UNKNOWN", "Courier", "NotExecutedError", "Wire"]
 
 T = TypeVar("T")
 Line = TypeVar("Line")
@@ -71,7 +71,7 @@ class Wire(Protocol[Line]):
         ...
 
 
-class _NotExecutedError(Exception):
+class NotExecutedError(Exception):
     """The call certainly did nothing: it never left, or the server said so."""
 
     def __init__(self, failure: Exception) -> None:
@@ -125,7 +125,7 @@ class Courier:
                 if node is not None:
                     continue
                 failure: Exception = redirect
-            except _NotExecutedError as error:
+            except NotExecutedError as error:
                 failure = error.failure
                 if not call.repeatable:
                     failure.add_note(NOT_EXECUTED)
@@ -147,7 +147,7 @@ class Courier:
         try:
             line = await wire.take(call.keys[0] if call.keys else None, node)
         except faults.broken as failure:
-            raise _NotExecutedError(failure) from failure
+            raise NotExecutedError(failure) from failure
         try:
             reply = await wire.ask(line, words, until - self._now(), asking=node is not None)
             if call.then is None:
@@ -160,7 +160,7 @@ class Courier:
             except faults.refused as refusal:
                 return [reply, refusal]
         except faults.not_now as failure:
-            raise _NotExecutedError(failure) from failure
+            raise NotExecutedError(failure) from failure
         finally:
             await wire.give(line)
 

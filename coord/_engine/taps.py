@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from coord._engine.port import News
@@ -49,15 +50,18 @@ class BlockingTap:
 
 
 class SuspendingTap:
-    """Messages of an async client."""
+    """Messages of an async client. One task reads while others subscribe, one at a time."""
 
     def __init__(self, wire: SuspendingWire) -> None:
         self._pubsub: Any = wire._client.pubsub()
+        # The library connects at the first subscription, and once for each that is made meanwhile.
+        self._turn = asyncio.Lock()
 
     async def subscribe(self, channel: str) -> None:
         """See ``Tap``."""
-        with heed_cancellation():
-            await self._pubsub.subscribe(channel)
+        async with self._turn:
+            with heed_cancellation():
+                await self._pubsub.subscribe(channel)
 
     async def unsubscribe(self, channel: str) -> None:
         """See ``Tap``."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import anyio.to_thread
 
+from coord._engine.coalescing import CoalescingWire
 from coord._engine.courier import UNKNOWN, Courier
 from coord._engine.port import Outcome, step
 from coord._engine.shards import SuspendingShardTap, place_of
@@ -98,12 +99,17 @@ class TaskPort:
         client: An async client.
         call_timeout: Seconds until a call must have been answered.
         owned: What closing the port closes; ``None`` if the client is somebody else's.
+        coalesce: Whether concurrent calls share a connection, where they can.
     """
 
-    def __init__(self, client: AsyncClient, *, call_timeout: float, owned: Opened | None) -> None:
+    def __init__(
+        self, client: AsyncClient, *, call_timeout: float, owned: Opened | None, coalesce: bool = True
+    ) -> None:
         require_flavour(client, is_async=True)
         self._wire = SuspendingWire(client)
         self._courier = Courier(self._wire, self.now, self.sleep)
+        self._shared = CoalescingWire(self._wire, call_timeout, wanted=coalesce)
+        self._bundler = Courier(self._shared, self.now, self.sleep)
         self._owned = owned
         self._call_timeout = call_timeout
         self._closed = False
@@ -118,6 +124,8 @@ class TaskPort:
             raise RuntimeError("this AsyncCoord is closed")
         self.admit()
         seconds = self._call_timeout if timeout is None else timeout
+        if self._shared.is_possible and call.then is None:
+            return await self._bundler.deliver(call, seconds)
         with heed_cancellation(), anyio.move_on_after(seconds):
             return await self._courier.deliver(call, seconds)
         error = self._wire.faults.timed_out(f"no answer within {seconds:g} s")
@@ -273,7 +281,7 @@ class TaskPort:
         self._closed = True
         if self._aside is not None:
             await anyio.to_thread.run_sync(step, self._aside.close())
-        await self._wire.close(self._owned)
+        await self._shared.close(self._owned)
         if self._owned is not None and self._owned.server is not None:
             await anyio.to_thread.run_sync(self._owned.server.close)
 

@@ -17,9 +17,10 @@ import inspect
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from anyio import CancelScope
+from anyio import CancelScope, move_on_after
 
 from coord._engine.parking import Line, Parking
 
@@ -99,6 +100,8 @@ class Faults:
         broken: No answer: the connection could not be made, broke, or timed out.
         topology: What makes another look at the cluster's slots worth while.
         timed_out: Raised when the call's own deadline passes.
+        lost: Raised when the connection breaks.
+        read_only: The server does not take writes: it is a replica.
     """
 
     refused: type[Exception]
@@ -109,6 +112,8 @@ class Faults:
     topology: tuple[type[Exception], ...]
     timed_out: type[Exception]
     moved: type[Exception]
+    lost: type[Exception]
+    read_only: type[Exception]
 
     @classmethod
     def of(cls, client: object) -> Faults:
@@ -126,6 +131,8 @@ class Faults:
             topology=(errors.MovedError, errors.ClusterDownError, errors.ConnectionError),
             timed_out=errors.TimeoutError,
             moved=errors.MovedError,
+            lost=errors.ConnectionError,
+            read_only=errors.ReadOnlyError,
         )
 
     def asked_node(self, redirect: Any) -> Node | None:
@@ -203,8 +210,12 @@ class BlockingWire:
             target = client.get_node_from_key(key)
         else:
             target = client.get_default_node()
+        return self._pool_of(target)
+
+    def _pool_of(self, node: Any) -> Any:
+        client = self._client
         connect = getattr(client, "get_redis_connection", None) or client.get_valkey_connection
-        return connect(target).connection_pool
+        return connect(node).connection_pool
 
     async def ask(self, line: Line, words: tuple[Word, ...], seconds: float, *, asking: bool) -> Reply:
         """See ``Wire``."""
@@ -242,9 +253,11 @@ class BlockingWire:
     async def close(self, owned: Opened | None) -> None:
         """See ``Wire``."""
         self._parking.close()
-        if owned is not None and self.is_cluster:
-            self._client.disconnect_connection_pools()  # which its close() leaves to the garbage collector
-        for client in (self._client, *owned.helpers) if owned is not None else ():
+        if owned is None:
+            return
+        for node in self._client.get_nodes() if self.is_cluster else ():
+            self._pool_of(node).disconnect()  # a cluster's client leaves them open
+        for client in (self._client, *owned.helpers):
             client.close()
 
 
@@ -259,11 +272,32 @@ class SuspendingWire:
 
     async def take(self, key: str | None, node: Node | None) -> tuple[Any, Any]:
         """See ``Wire``."""
+        return await self.borrow(await self.home(key, node))
+
+    async def home(self, key: str | None, node: Node | None, *, within: float = inf) -> Any:
+        """Find where connections come from: the client's pool, or in a cluster a node.
+
+        Raises:
+            Exception: As the client library, also if it was not found ``within`` so many seconds.
+        """
+        client = self._client
         if not self.is_cluster:
-            pool = self._client.connection_pool
-            return pool, await pool.get_connection(*_pool_args(pool))
-        await self._client.initialize()
-        home = self._home(key, node)
+            return client.connection_pool
+        if getattr(client, "_initialize", True):
+            with move_on_after(within) as scope:
+                await client.initialize()
+            if scope.cancelled_caught:
+                raise self.faults.timed_out(f"the cluster was not reached within {within:g} s")
+        if node is not None:
+            return client.get_node(*node)
+        if key is not None:
+            return client.get_node_from_key(key)
+        return client.get_default_node()
+
+    async def borrow(self, home: Any) -> tuple[Any, Any]:
+        """Get a live connection from a pool or a node."""
+        if not self.is_cluster:
+            return home, await home.get_connection(*_pool_args(home))
         connection = home.acquire_connection()
         try:
             await connection.connect()
@@ -271,13 +305,6 @@ class SuspendingWire:
             await self.give((home, connection))
             raise
         return home, connection
-
-    def _home(self, key: str | None, node: Node | None) -> Any:
-        if node is not None:
-            return self._client.get_node(*node)
-        if key is not None:
-            return self._client.get_node_from_key(key)
-        return self._client.get_default_node()
 
     async def ask(
         self, line: tuple[Any, Any], words: tuple[Word, ...], seconds: float, *, asking: bool

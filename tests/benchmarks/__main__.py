@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import activity, boards, locks, uniques
+from tests.benchmarks import activity, boards, calls, locks, uniques
 from tests.benchmarks.harness import Bench, Effort, machine, servers
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.harness import Table
 
 SUITES: dict[str, Callable[[Bench], Iterator[Table]]] = {
+    "calls": calls.suite,
     "locks": locks.suite,
     "uniques": uniques.suite,
     "activity": activity.suite,

@@ -15,9 +15,11 @@ from pathlib import Path
 __all__ = [
     "BITMAPIST",
     "COORD",
+    "COREDIS",
     "POTTERY",
     "PYTHON_REDIS_LOCK",
     "REDIS_PY",
+    "VALKEY_GLIDE",
     "Peer",
     "UnavailableError",
     "interpreter",
@@ -48,6 +50,8 @@ REDIS_PY = Peer("redis", "redis")
 PYTHON_REDIS_LOCK = Peer("python-redis-lock", "redis_lock")
 POTTERY = Peer("pottery", "pottery")
 BITMAPIST = Peer("bitmapist", "bitmapist")
+COREDIS = Peer("coredis", "coredis")
+VALKEY_GLIDE = Peer("valkey-glide", "glide")
 
 
 @cache

@@ -1,0 +1,217 @@
+"""What is measured of single calls, as run in the process of one contestant.
+
+Every contestant runs the same script with the same arguments: one decision of a token bucket. Only the
+standard library is imported here, and of the contestants only the one asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import socket
+import time
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.benchmarks.harness import Sample
+
+TEXT = (Path(__file__).resolve().parents[2] / "coord" / "lua" / "bucket_take.lua").read_text("utf-8")
+KEY = "benchmark:bucket:{calls}:u"
+PLENTY = 1_000_000
+ARGUMENTS = ("1", "1", str(PLENTY), "1")  # a million tokens a second
+WARM_UP = 50
+POOL = 100
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncCaller:
+    """How one contestant makes a decision, or several at once if it does that differently."""
+
+    decide: Callable[[], Awaitable[object]]
+    close: Callable[[], Awaitable[object]]
+    decide_many: Callable[[int], Awaitable[object]] | None = None
+
+
+async def _coord(url: str, **options: Any) -> AsyncCaller:
+    home = import_module("coord").AsyncCoord.connect(url, call_timeout=60, **options)
+    bucket = home.token_bucket("calls", rate=PLENTY, burst=PLENTY)
+    return AsyncCaller(lambda: bucket.try_acquire("u"), home.close)
+
+
+async def _coord_alone(url: str) -> AsyncCaller:
+    return await _coord(url, coalesce=False)
+
+
+async def _redis_py(url: str) -> AsyncCaller:
+    library = import_module("redis.asyncio")
+    pool = library.BlockingConnectionPool.from_url(url, max_connections=POOL, timeout=60)
+    client = library.Redis(connection_pool=pool)
+    sha = await client.script_load(TEXT)
+    return AsyncCaller(lambda: client.evalsha(sha, 1, KEY, *ARGUMENTS), client.aclose)
+
+
+async def _pipeline(url: str) -> AsyncCaller:
+    client = import_module("redis.asyncio").Redis.from_url(url)
+    sha = await client.script_load(TEXT)
+
+    async def decide_many(count: int) -> None:
+        batch = client.pipeline(transaction=False)
+        for _ in range(count):
+            batch.evalsha(sha, 1, KEY, *ARGUMENTS)
+        await batch.execute()
+
+    return AsyncCaller(lambda: client.evalsha(sha, 1, KEY, *ARGUMENTS), client.aclose, decide_many)
+
+
+async def _coredis(url: str) -> AsyncCaller:
+    library = import_module("coredis")
+    stack = contextlib.AsyncExitStack()
+    pool = library.ConnectionPool.from_url(url, max_connections=POOL, timeout=60)
+    client = await stack.enter_async_context(library.Redis(connection_pool=pool))
+    sha = await client.script_load(TEXT)
+    return AsyncCaller(lambda: client.evalsha(sha, [KEY], ARGUMENTS), stack.aclose)
+
+
+async def _glide(url: str) -> AsyncCaller:
+    library = import_module("glide")
+    where = urlsplit(url)
+    node = library.NodeAddress(where.hostname, where.port)
+    wanted = library.GlideClientConfiguration([node], request_timeout=60_000, inflight_requests_limit=2000)
+    client = await library.GlideClient.create(wanted)
+    script = library.Script(TEXT)
+    return AsyncCaller(lambda: client.invoke_script(script, [KEY], list(ARGUMENTS)), client.close)
+
+
+ASYNC_OPENERS: dict[str, Callable[[str], Awaitable[AsyncCaller]]] = {
+    "coord": _coord,
+    "coord alone": _coord_alone,
+    "redis-py": _redis_py,
+    "pipeline": _pipeline,
+    "coredis": _coredis,
+    "valkey-glide": _glide,
+}
+
+
+def concurrent(urls: list[str], contestant: str, callers: list[int], calls: int) -> Sample:
+    """Let many tasks of one event loop ask for decisions, each one after the other.
+
+    Returns:
+        For each number of callers ``n``: ``rate n`` decisions a second and ``cpu n`` microseconds of this
+        process's time for each; ``connections`` open after the most of them.
+    """
+    return asyncio.run(_concurrent(urls[0], contestant, callers, calls))
+
+
+async def _concurrent(url: str, contestant: str, callers: list[int], calls: int) -> Sample:
+    before = _connections(url)
+    caller = await ASYNC_OPENERS[contestant](url)
+    sample: Sample = {}
+    for count in callers:
+        await _ask(caller, count, WARM_UP)
+        spent, started = _cpu(), time.perf_counter()
+        done = await _ask(caller, count, calls)
+        took = time.perf_counter() - started
+        sample |= {f"rate {count}": done / took, f"cpu {count}": (_cpu() - spent) / done * 1e6}
+    sample["connections"] = _connections(url) - before
+    await caller.close()
+    return sample
+
+
+async def _ask(caller: AsyncCaller, count: int, calls: int) -> int:
+    """Make about ``calls`` decisions, at least one for each caller."""
+    turns = max(1, calls // count)
+
+    async def one() -> None:
+        for _ in range(turns):
+            await caller.decide()
+
+    if caller.decide_many is None:
+        await asyncio.gather(*(one() for _ in range(count)))
+    else:
+        for _ in range(turns):
+            await caller.decide_many(count)
+    return turns * count
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _connections(url: str) -> int:
+    """Ask a server how many clients are connected, this question left out."""
+    where = urlsplit(url)
+    with socket.create_connection((where.hostname, where.port)) as line:
+        line.sendall(b"INFO clients\r\nQUIT\r\n")
+        told = b"".join(iter(lambda: line.recv(65536), b""))
+    return int(told.partition(b"connected_clients:")[2].split()[0]) - 1
+
+
+def _sync_coord(url: str) -> Callable[[], object]:
+    bucket = import_module("coord").Coord.connect(url).token_bucket("calls", rate=PLENTY, burst=PLENTY)
+    return lambda: bucket.try_acquire("u")
+
+
+def _sync_redis_py(url: str) -> Callable[[], object]:
+    client = import_module("redis").Redis.from_url(url)
+    sha = client.script_load(TEXT)
+    return lambda: client.evalsha(sha, 1, KEY, *ARGUMENTS)
+
+
+def _raw_socket(url: str) -> Callable[[], object]:
+    """Send the same bytes each time, and do not read what the answer says."""
+    client = import_module("redis").Redis.from_url(url)
+    words = ("EVALSHA", client.script_load(TEXT), "1", KEY, *ARGUMENTS)
+    packed = b"".join(client.connection_pool.get_connection().pack_command(*words))
+    line = socket.create_connection((urlsplit(url).hostname, urlsplit(url).port))
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def decide() -> bytes:
+        line.sendall(packed)
+        return line.recv(65536)
+
+    return decide
+
+
+OPENERS: dict[str, Callable[[str], Callable[[], object]]] = {
+    "coord": _sync_coord,
+    "redis-py": _sync_redis_py,
+    "raw socket": _raw_socket,
+}
+
+
+def one_by_one(urls: list[str], contestant: str, calls: int) -> Sample:
+    """Let one thread ask for decisions, one after the other.
+
+    Returns:
+        ``rate`` decisions a second, ``cpu`` microseconds of this process's time for each.
+    """
+    decide = OPENERS[contestant](urls[0])
+    for _ in range(WARM_UP):
+        decide()
+    spent, started = _cpu(), time.perf_counter()
+    for _ in range(calls):
+        decide()
+    took = time.perf_counter() - started
+    return {"rate": calls / took, "cpu": (_cpu() - spent) / calls * 1e6}
+
+
+def imported(urls: list[str], contestant: str) -> Sample:
+    """Import a package.
+
+    Returns:
+        ``ms`` that it took, and how many ``modules`` it loaded.
+    """
+    import sys  # beside what is measured
+
+    del urls
+    before, started = len(sys.modules), time.perf_counter()
+    import_module(contestant)
+    return {"ms": (time.perf_counter() - started) * 1e3, "modules": len(sys.modules) - before}
