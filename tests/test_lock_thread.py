@@ -299,8 +299,8 @@ async def test_a_client_of_yours_is_imitated(number: int) -> None:
     with servers.running(binary, "--requirepass", "sesame") as process:
         client = clients_of(process.port)[number]
         looker = redis.Redis(port=process.port, password="sesame", db=3)
-        async with client, AsyncCoord(client) as hub, hub.lock("x", ttl=0.4, renew_in="thread") as lease:
-            time.sleep(0.8)
+        async with client, AsyncCoord(client) as hub, hub.lock("x", ttl=0.8, renew_in="thread") as lease:
+            time.sleep(1.2)
             assert lease.valid
             assert looker.exists("coord:lock:{x}")
             assert [one["name"] for one in looker.client_list() if one["db"] == "3"].count("renewer") >= 2
