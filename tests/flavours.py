@@ -6,13 +6,15 @@ async twin are awaited, and whatever else the sync object hands out is wrapped t
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any, Self
 
 import coord
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 TWINS = {
     getattr(coord, name.removeprefix("Async")): getattr(coord, name)
@@ -25,6 +27,17 @@ TWINS = {
 def awaitable(thing: Any) -> Any:
     """Wrap a sync object of coord; give back anything else as it is."""
     return _Awaitable(thing, TWINS[type(thing)]) if type(thing) in TWINS else thing
+
+
+@contextlib.contextmanager
+def out_of_loop() -> Iterator[None]:
+    """Let a block run as if no event loop ran in this thread: a sync object refuses to wait in one."""
+    loop = asyncio.get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(loop)
 
 
 class _Awaitable:
@@ -60,16 +73,19 @@ class _Awaitable:
             yield one
 
     async def __aenter__(self) -> Any:
-        entered = self._inner.__enter__()
+        with out_of_loop():
+            entered = self._inner.__enter__()
         return self if entered is self._inner else awaitable(entered)
 
     async def __aexit__(self, *details: object) -> Any:
-        return self._inner.__exit__(*details)
+        with out_of_loop():
+            return self._inner.__exit__(*details)
 
 
 def _coroutine(member: Callable[..., Any]) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        return awaitable(member(*map(bare, args), **_bare_values(kwargs)))
+        with out_of_loop():
+            return awaitable(member(*map(bare, args), **_bare_values(kwargs)))
 
     return call
 

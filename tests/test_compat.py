@@ -20,6 +20,7 @@ from redis.lock import Lock as TheirLock
 
 from coord import AsyncCoord, Coord
 from coord.compat import AsyncRedisPyLock, RedisPyLock
+from tests.flavours import out_of_loop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -41,12 +42,14 @@ class Awaitable:
             return member
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            return member(*args, **kwargs)
+            with out_of_loop():
+                return member(*args, **kwargs)
 
         return call
 
     async def __aenter__(self) -> Any:
-        entered = self.inner.__enter__()
+        with out_of_loop():
+            entered = self.inner.__enter__()
         assert entered is self.inner
         return self
 

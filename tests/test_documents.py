@@ -17,6 +17,8 @@ import anyio
 import pytest
 from markdown_it import MarkdownIt
 
+from tests.flavours import out_of_loop
+
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
@@ -47,7 +49,8 @@ async def run_all(document: Path) -> None:
     namespace: dict[str, Any] = {"__name__": document.stem}
     for block in blocks_of(document):
         if block.info == "python":
-            waiting = FunctionType(block.compiled(document), namespace)()
+            with out_of_loop():  # as in a script; what awaits only begins here
+                waiting = FunctionType(block.compiled(document), namespace)()
             if waiting is not None:
                 await waiting
         elif block.info == "py":

@@ -352,7 +352,7 @@ async def test_an_async_block_is_cancelled_when_its_lock_is_lost(real_server: st
             assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
 
 
-async def test_a_sync_block_is_told_and_not_interrupted(real_server: str, prefix: str) -> None:
+def test_a_sync_block_is_told_and_not_interrupted(real_server: str, prefix: str) -> None:
     with open_sync(real_server).client as client, Coord.connect(real_server, prefix=prefix) as hub:
         told = threading.Event()
         with pytest.raises(LockLost), hub.lock("x", ttl=0.3).hold(on_lost=told.set) as lease:
@@ -460,7 +460,7 @@ async def test_a_stalled_event_loop_is_noticed(
     assert "something blocked the event loop" in caplog.text
 
 
-async def test_a_failing_callback_ends_nothing_but_itself(
+def test_a_failing_callback_ends_nothing_but_itself(
     real_server: str, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with open_sync(real_server).client as client, Coord.connect(real_server, prefix=prefix) as hub:
@@ -478,7 +478,7 @@ async def test_a_failing_callback_ends_nothing_but_itself(
     assert "on_lost callback of lock 'x' failed" in caplog.text
 
 
-async def test_a_forgotten_block_is_not_renewed_for_ever(real_server: str, prefix: str) -> None:
+def test_a_forgotten_block_is_not_renewed_for_ever(real_server: str, prefix: str) -> None:
     with Coord.connect(real_server, prefix=prefix) as hub:
         hub.lock("x", ttl=0.2).hold().__enter__()
         gc.collect()

@@ -1,4 +1,4 @@
-"""An AsyncCoord belongs to one event loop; another is told so at once."""
+"""An AsyncCoord belongs to one event loop, and a sync Coord does not wait in any: both say so at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coord import AsyncCoord, AsyncQuorum
+from coord import AsyncCoord, AsyncQuorum, Coord, LockTimeout, Quorum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,3 +66,43 @@ def test_a_second_loop_beside_the_first_is_told_to_make_its_own(hub: Any) -> Non
     asyncio.run(main())
     assert len(failures) == 1
     assert "which is another than this" in str(failures[0])
+
+
+@pytest.mark.parametrize("fair", [False, True])
+@pytest.mark.parametrize("wait", ["signal", "poll"])
+def test_a_sync_lock_does_not_wait_in_an_event_loop(wait: Any, fair: bool) -> None:
+    with Coord.connect("memory://") as hub:
+        lock = hub.lock("x", wait=wait, fair=fair)
+
+        async def main() -> None:
+            with lock:  # free, as in a notebook
+                assert lock.try_acquire() is None
+                with pytest.raises(LockTimeout):
+                    lock.acquire(timeout=0)
+                with pytest.raises(RuntimeError, match="AsyncCoord or AsyncQuorum with await"):
+                    lock.acquire(timeout=5)
+                with pytest.raises(RuntimeError, match="to_thread"), lock.hold(timeout=5):
+                    pass
+            lease = lock.acquire()
+            with pytest.raises(RuntimeError, match="AsyncCoord"):
+                lease.lost.wait(timeout=5)
+            assert not lease.lost.wait(timeout=0)
+            waiting = asyncio.create_task(asyncio.to_thread(lock.acquire, timeout=5))
+            await asyncio.sleep(0.1)
+            lease.release()
+            (await waiting).release()
+
+        asyncio.run(main())
+        lock.acquire(timeout=1).release()
+
+
+def test_a_sync_quorum_does_not_wait_in_an_event_loop() -> None:
+    with Quorum.connect("memory://", "memory://", "memory://", quarantine=False) as hub:
+
+        async def main() -> None:
+            lease = hub.lock("x").acquire()
+            with pytest.raises(RuntimeError, match="AsyncQuorum"):
+                hub.lock("x").acquire(timeout=5)
+            lease.release()
+
+        asyncio.run(main())

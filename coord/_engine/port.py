@@ -156,7 +156,8 @@ class Port(Protocol):
             waits: Whether it is about to wait for somebody else, for as long as that takes.
 
         Raises:
-            RuntimeError: It is a task of another event loop than the port's.
+            RuntimeError: It is a task of another event loop than the port's; or a thread that would stop
+                the event loop which it runs.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 import itertools
@@ -97,7 +98,17 @@ class ThreadPort:
         return number
 
     def admit(self, *, waits: bool = False) -> None:
-        """See ``Port``. A thread of any kind may use it."""
+        """See ``Port``. A thread that runs an event loop must not wait: all the loop's tasks would."""
+        if not waits:
+            return
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        raise RuntimeError(
+            "a sync Coord or Quorum cannot wait here: the event loop that runs in this thread would stop; "
+            "use AsyncCoord or AsyncQuorum with await, or asyncio.to_thread()"
+        )
 
     def process(self) -> int:
         """See ``Port``."""

@@ -227,7 +227,9 @@ class AsyncLoss:
             timeout: How long to wait; ``None`` for ever.
         """
         lease, port = self._lease, self._lease._port
-        until = port.now() + patience(timeout)
+        limit = patience(timeout)
+        port.admit(waits=limit > 0 and not self.is_set())
+        until = port.now() + limit
         lease._signal = signal = lease._signal or port.signal()
         while not self.is_set():
             left = until - port.now()

@@ -146,6 +146,7 @@ class AsyncLock:
             LockTimeout: Another held the lock all the while.
             LockLost: It was granted, but every answer took longer than ``ttl`` to arrive.
             NotDurable: It was granted, but not as safe as asked for, and is given back.
+            RuntimeError: A sync lock would have to wait in a thread that runs an event loop.
             SelfDeadlock: This task or thread holds it itself, and would wait for ever.
 
         Complexity: O(1) an attempt.
@@ -161,6 +162,7 @@ class AsyncLock:
                 lease = await self._attempt(asking)
             if lease is None:
                 self._refuse_self_deadlock(limit)
+                self._port.admit(waits=limit > 0)
                 lease = await self._wait(asking, until)
         finally:
             if lease is None and (asking.waiter or asking.doubtful):
