@@ -18,7 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -299,18 +299,26 @@ class Calendar:
             now: The moment that is "now".
         """
         groups: list[Group] = []
-        for whole, members in groupby(periods, self.enclosing):
-            parts = tuple(members)
-            complete = (
-                whole is not None
-                and len(parts) > 1
-                and parts[0].start <= whole.start
-                and parts[-1].end >= whole.end
-                and whole.end <= now
-                and all(later.start <= earlier.end for earlier, later in pairwise(parts))
-            )
-            groups.append(Group(parts, whole if complete else None))
-        return groups
+        parts: list[Period] = []
+        whole: Period | None = None
+        for period in periods:
+            if not parts or (whole is not None and period.start >= whole.end):
+                groups += _group(parts, whole, now)
+                whole, parts = self.enclosing(period), []
+            parts.append(period)
+        return groups + _group(parts, whole, now)
+
+
+def _group(parts: Sequence[Period], whole: Period | None, now: datetime) -> list[Group]:
+    complete = (
+        whole is not None
+        and len(parts) > 1
+        and parts[0].start <= whole.start
+        and parts[-1].end >= whole.end
+        and whole.end <= now
+        and all(later.start <= earlier.end for earlier, later in pairwise(parts))
+    )
+    return [Group(tuple(parts), whole if complete else None)] if parts else []
 
 
 def _instants(at: Instant | Sequence[Instant]) -> tuple[Instant, ...]:

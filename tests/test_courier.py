@@ -63,7 +63,7 @@ class ScriptedWire:
     async def refresh(self) -> None:
         self.refreshed += 1
 
-    async def close(self, helpers: tuple[object, ...]) -> None: ...
+    async def close(self, owned: object) -> None: ...
 
 
 class World:

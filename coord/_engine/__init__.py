@@ -6,8 +6,10 @@ From the inside out:
 - ``port``: what an algorithm may ask of the world, and ``step``, which runs it without a loop.
 - ``courier``: how one call travels, whatever the client: script cache, redirects, repeats, deadline.
 - ``wires``: where the two flavours of client differ.
+- ``parking``: what becomes of a thread's connection between its calls.
+- ``taps``, ``shards``: connections that messages come in on; those to the nodes of a cluster.
 - ``threads``, ``tasks``: the two ports.
 - ``keys``, ``checks``, ``clock``, ``faces``, ``replies``: what every room shares.
-- ``wakeups``, ``renewals``: what runs beside the callers, as flows over the port.
+- ``wakeups``, ``listeners``, ``renewals``: what runs beside the callers, as flows over the port.
 - ``urls``, ``embedded``, ``reaper``: where a client comes from when ``connect`` makes one.
 """

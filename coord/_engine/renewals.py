@@ -34,6 +34,7 @@ RETRY_SHARE = 20
 SOONEST_RETRY, LATEST_RETRY = 0.01, 1.0
 IDLE = 10.0
 TOGETHER = 0.1
+ASIDE = 0.5
 
 _log = logging.getLogger("coord")
 
@@ -74,6 +75,7 @@ class Renewals:
         port: Runs its loops.
         renew: Renews leases, each for so many seconds, in one call, and says which still lived.
         batch: How many leases one call may name.
+        aside: What to do once, for so many seconds at the most, when no renewal is due.
     """
 
     def __init__(
@@ -81,10 +83,12 @@ class Renewals:
         port: Port,
         renew: Callable[[Sequence[tuple[Renewable, float]]], Coroutine[object, None, Sequence[bool]]],
         batch: int = BATCH,
+        aside: Callable[[float], Coroutine[object, None, None]] | None = None,
     ) -> None:
         self._port = port
         self._renew = renew
         self._batch = batch
+        self._aside = aside
         self._set_up()
 
     def _set_up(self) -> None:
@@ -131,6 +135,8 @@ class Renewals:
         """Make a signal that a change of the entries sets."""
         signal = self._port.signal()
         self._pokes.append(signal)
+        if self._closing:
+            signal.set()  # there was nobody to poke when it was closed
         return signal
 
     async def _keep(self) -> None:
@@ -145,6 +151,10 @@ class Renewals:
             if next_due <= now:
                 self._notice_stall(due, now)
                 await self._renew_all(due)
+                continue
+            if self._aside is not None:
+                aside, self._aside = self._aside, None
+                await aside(min(next_due - now, ASIDE))
                 continue
             if (
                 not await self._port.wait(poke, min(next_due - now, IDLE)) or self._closing

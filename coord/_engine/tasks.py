@@ -15,15 +15,17 @@ import anyio.to_thread
 
 from coord._engine.courier import UNKNOWN, Courier
 from coord._engine.port import Outcome
+from coord._engine.shards import SuspendingShardTap, place_of
+from coord._engine.taps import SuspendingTap
 from coord._engine.uptime import uptime
-from coord._engine.wires import AsyncClient, SuspendingTap, SuspendingWire, heed_cancellation, require_flavour
+from coord._engine.wires import AsyncClient, SuspendingWire, heed_cancellation, require_flavour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from coord._engine.port import Guard, Signal, Tap
+    from coord._engine.port import Guard, Place, Signal, Tap
     from coord._engine.script import Call
     from coord._engine.urls import Opened
 
@@ -208,9 +210,13 @@ class TaskPort:
         """See ``Port``."""
         return _TaskGuard()
 
-    def tap(self) -> Tap | None:
+    def place(self, channel: str) -> Place:
         """See ``Port``."""
-        return None if self._wire.is_cluster else SuspendingTap(self._wire)
+        return place_of(self._wire, channel) if self._wire.is_cluster else None
+
+    def tap(self, place: Place) -> Tap | None:
+        """See ``Port``."""
+        return SuspendingShardTap(self._wire, place) if self._wire.is_cluster else SuspendingTap(self._wire)
 
     async def invoke(self, callback: Callable[[], object]) -> None:
         """See ``Port``."""
@@ -229,10 +235,8 @@ class TaskPort:
         if pending := [task for task in self._tasks | self._loops if task.get_loop() is here]:
             await asyncio.wait(pending)
         self._closed = True
-        if self._owned is None:
-            return
-        await self._wire.close(self._owned.helpers)
-        if self._owned.server is not None:
+        await self._wire.close(self._owned)
+        if self._owned is not None and self._owned.server is not None:
             await anyio.to_thread.run_sync(self._owned.server.close)
 
 

@@ -9,18 +9,21 @@ import os
 import platform
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from coord._engine.courier import Courier
 from coord._engine.port import Outcome, Tap, step
+from coord._engine.shards import BlockingShardTap, place_of
+from coord._engine.taps import BlockingTap
 from coord._engine.uptime import uptime
-from coord._engine.wires import BlockingTap, BlockingWire, Client, require_flavour
+from coord._engine.wires import BlockingWire, Client, require_flavour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
 
-    from coord._engine.port import Guard, Signal
+    from coord._engine.port import Guard, Place, Signal
     from coord._engine.script import Call
     from coord._engine.urls import Opened
 
@@ -29,6 +32,8 @@ __all__ = ["ThreadPort"]
 T = TypeVar("T")
 
 LOOP_END = 5.0
+MOST_RACERS = 1000
+"""Far more than ever run at once: a flow that waited for a free thread might wait for itself."""
 
 
 class _NoGuard(contextlib.nullcontext[None]):
@@ -58,6 +63,7 @@ class ThreadPort:
         self._call_timeout = call_timeout
         self._closed = False
         self._loops: list[threading.Thread] = []
+        self._racers: tuple[int, ThreadPoolExecutor] | None = None
 
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:
         """See ``Port``."""
@@ -100,7 +106,7 @@ class ThreadPort:
     async def race(
         self, flows: Sequence[Coroutine[object, None, T]], enough: Callable[[list[Outcome[T] | None]], bool]
     ) -> list[Outcome[T] | None]:
-        """See ``Port``. A thread for each flow."""
+        """See ``Port``. A thread for each flow, of those kept for that."""
         outcomes: list[Outcome[T] | None] = [None] * len(flows)
         changed = threading.Condition()
 
@@ -114,11 +120,18 @@ class ThreadPort:
                 outcomes[number] = outcome
                 changed.notify_all()
 
+        crew = self._crew()
         for number, flow in enumerate(flows):
-            threading.Thread(target=run, args=(number, flow), daemon=True).start()
+            crew.submit(run, number, flow)
         with changed:
             changed.wait_for(lambda: None not in outcomes or enough(outcomes))
             return list(outcomes)
+
+    def _crew(self) -> ThreadPoolExecutor:
+        """Find the threads that run flows beside their caller; a forked child has none of its parent's."""
+        if self._racers is None or self._racers[0] != os.getpid():
+            self._racers = os.getpid(), ThreadPoolExecutor(MOST_RACERS, "coord race")
+        return self._racers[1]
 
     def spawn(self, loop: Callable[[], Coroutine[object, None, None]], name: str) -> Callable[[], bool]:
         """See ``Port``. A daemon thread."""
@@ -141,9 +154,13 @@ class ThreadPort:
         """See ``Port``."""
         return _NoGuard()
 
-    def tap(self) -> Tap | None:
+    def place(self, channel: str) -> Place:
         """See ``Port``."""
-        return None if self._wire.is_cluster else BlockingTap(self._wire)
+        return place_of(self._wire, channel) if self._wire.is_cluster else None
+
+    def tap(self, place: Place) -> Tap | None:
+        """See ``Port``."""
+        return BlockingShardTap(self._wire, place) if self._wire.is_cluster else BlockingTap(self._wire)
 
     async def invoke(self, callback: Callable[[], object]) -> None:
         """See ``Port``."""
@@ -160,8 +177,8 @@ class ThreadPort:
             if thread is not threading.current_thread():
                 thread.join(LOOP_END)
         self._closed = True
-        if self._owned is None:
-            return
-        await self._wire.close(self._owned.helpers)
-        if self._owned.server is not None:
+        if self._racers is not None and self._racers[0] == os.getpid():
+            self._racers[1].shutdown(wait=False)
+        await self._wire.close(self._owned)
+        if self._owned is not None and self._owned.server is not None:
             self._owned.server.close()

@@ -21,19 +21,20 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from anyio import CancelScope
 
+from coord._engine.parking import Line, Parking
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from coord._engine.script import Reply, Word
+    from coord._engine.urls import Opened
 
 __all__ = [
     "AsyncClient",
-    "BlockingTap",
     "BlockingWire",
     "Client",
     "Faults",
     "Node",
-    "SuspendingTap",
     "SuspendingWire",
     "heed_cancellation",
     "require_flavour",
@@ -143,21 +144,22 @@ def _pool_args(pool: Any) -> tuple[str, ...]:
     return ("EVALSHA",) if name is not None and name.default is inspect.Parameter.empty else ()
 
 
+def _takes_timeout(connection: Any) -> bool:
+    """Tell whether ``read_response`` can be told how long to wait."""
+    return "timeout" in _parameters(type(connection).read_response)
+
+
 @contextlib.contextmanager
-def _patience(connection: Any, seconds: float) -> Iterator[dict[str, float]]:
-    """Bound the reads of a block; yields what ``read_response`` must be given for that."""
-    if "timeout" in _parameters(type(connection).read_response):
-        yield {"timeout": seconds}
-        return
-    # Older libraries know one timeout a connection: set it on the socket, and set it back.
+def _socket_timeout(connection: Any, seconds: float) -> Iterator[None]:
+    """Bound the reads of a block where the library knows but one timeout a connection."""
     socket: Any = getattr(connection, "_sock", None)
     if not hasattr(socket, "settimeout"):
-        yield {}  # fakeredis, which answers at once
+        yield  # fakeredis, which answers at once
         return
     usual = socket.gettimeout()
     socket.settimeout(seconds)
     try:
-        yield {}
+        yield
     finally:
         with contextlib.suppress(OSError):
             socket.settimeout(usual)
@@ -182,13 +184,14 @@ class BlockingWire:
 
     def __init__(self, client: Client) -> None:
         self._client: Any = client
+        self._parking = Parking()
         self.is_cluster = hasattr(client, "get_node_from_key")
         self.faults = Faults.of(client)
 
-    async def take(self, key: str | None, node: Node | None) -> tuple[Any, Any]:
+    async def take(self, key: str | None, node: Node | None) -> Line:
         """See ``Wire``."""
         pool = self._pool(key, node)
-        return pool, pool.get_connection(*_pool_args(pool))
+        return self._parking.find(pool) or Line(pool, pool.get_connection(*_pool_args(pool)))
 
     def _pool(self, key: str | None, node: Node | None) -> Any:
         client = self._client
@@ -203,39 +206,45 @@ class BlockingWire:
         connect = getattr(client, "get_redis_connection", None) or client.get_valkey_connection
         return connect(target).connection_pool
 
-    async def ask(
-        self, line: tuple[Any, Any], words: tuple[Word, ...], seconds: float, *, asking: bool
-    ) -> Reply:
+    async def ask(self, line: Line, words: tuple[Word, ...], seconds: float, *, asking: bool) -> Reply:
         """See ``Wire``."""
-        _, connection = line
+        connection, limit = line.connection, max(seconds, LEAST_PATIENCE)
         try:
-            with _patience(connection, max(seconds, LEAST_PATIENCE)) as limit:
-                if asking:
-                    connection.send_command("ASKING")
-                    connection.read_response(**limit)
-                connection.send_command(*words)
-                reply: Reply = connection.read_response(disable_decoding=True, **limit)
+            if _takes_timeout(connection):
+                return self._exchange(connection, words, asking=asking, timeout=limit)
+            with _socket_timeout(connection, limit):
+                return self._exchange(connection, words, asking=asking)
         except self.faults.refused:
             raise
         except BaseException:
             # A reply may still come; whoever used this connection next would read it as theirs.
             connection.disconnect()
             raise
+
+    def _exchange(self, connection: Any, words: tuple[Word, ...], *, asking: bool, **limit: float) -> Reply:
+        if asking:
+            connection.send_command("ASKING")
+            connection.read_response(**limit)
+        connection.send_command(*words)
+        reply: Reply = connection.read_response(disable_decoding=True, **limit)
         return reply
 
-    async def give(self, line: tuple[Any, Any]) -> None:
+    async def give(self, line: Line) -> None:
         """See ``Wire``."""
-        pool, connection = line
-        pool.release(connection)
+        self._parking.leave(line)
 
     async def refresh(self) -> None:
         """See ``Wire``."""
         if self.is_cluster:
+            self._parking.clear()
             self._client.nodes_manager.initialize()
 
-    async def close(self, helpers: tuple[Any, ...]) -> None:
+    async def close(self, owned: Opened | None) -> None:
         """See ``Wire``."""
-        for client in (self._client, *helpers):
+        self._parking.close()
+        if owned is not None and self.is_cluster:
+            self._client.disconnect_connection_pools()  # which its close() leaves to the garbage collector
+        for client in (self._client, *owned.helpers) if owned is not None else ():
             client.close()
 
 
@@ -308,61 +317,7 @@ class SuspendingWire:
         if self.is_cluster:
             await self._client.nodes_manager.initialize()
 
-    async def close(self, helpers: tuple[Any, ...]) -> None:
+    async def close(self, owned: Opened | None) -> None:
         """See ``Wire``."""
-        for client in (self._client, *helpers):
+        for client in (self._client, *owned.helpers) if owned is not None else ():
             await client.aclose()
-
-
-def _news(message: Any) -> tuple[str, str] | None:
-    if message is None:
-        return None
-    channel = message["channel"]
-    return message["type"], channel.decode() if isinstance(channel, bytes) else str(channel)
-
-
-class BlockingTap:
-    """Messages of a sync client. One thread reads while others subscribe."""
-
-    def __init__(self, wire: BlockingWire) -> None:
-        self._pubsub: Any = wire._client.pubsub()
-
-    async def subscribe(self, channel: str) -> None:
-        """See ``Tap``."""
-        self._pubsub.subscribe(channel)
-
-    async def unsubscribe(self, channel: str) -> None:
-        """See ``Tap``."""
-        self._pubsub.unsubscribe(channel)
-
-    async def read(self, seconds: float) -> tuple[str, str] | None:
-        """See ``Tap``."""
-        return _news(self._pubsub.get_message(timeout=seconds))
-
-    async def close(self) -> None:
-        """See ``Tap``."""
-        self._pubsub.close()
-
-
-class SuspendingTap:
-    """Messages of an async client."""
-
-    def __init__(self, wire: SuspendingWire) -> None:
-        self._pubsub: Any = wire._client.pubsub()
-
-    async def subscribe(self, channel: str) -> None:
-        """See ``Tap``."""
-        with heed_cancellation():
-            await self._pubsub.subscribe(channel)
-
-    async def unsubscribe(self, channel: str) -> None:
-        """See ``Tap``."""
-        await self._pubsub.unsubscribe(channel)
-
-    async def read(self, seconds: float) -> tuple[str, str] | None:
-        """See ``Tap``."""
-        return _news(await self._pubsub.get_message(timeout=seconds))
-
-    async def close(self) -> None:
-        """See ``Tap``."""
-        await self._pubsub.aclose()

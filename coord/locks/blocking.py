@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 from coord._engine.faces import twin_of
 from coord._engine.port import step
+from coord.locks.hold import AsyncHold
 from coord.locks.lease import AsyncLease, AsyncLoss
-from coord.locks.lock import AsyncHold, AsyncLock
+from coord.locks.lock import AsyncLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from coord._engine.checks import Seconds
-    from coord.locks.room import LockRoom, LockStatus
+    from coord.locks.calls import LockStatus
+    from coord.locks.room import LockRoom
 
 __all__ = ["Hold", "Lease", "Lock", "Loss"]
 
@@ -37,11 +39,23 @@ class Lock:
         fair: bool = False,
         reentrant: bool = False,
         wait: str = "signal",
+        replicas: int = 0,
+        fsync: bool = False,
     ) -> None:
         self._flow = AsyncLock(
-            room, name, ttl=ttl, renew=renew, max_hold=max_hold, fair=fair, reentrant=reentrant, wait=wait
+            room,
+            name,
+            ttl=ttl,
+            renew=renew,
+            max_hold=max_hold,
+            fair=fair,
+            reentrant=reentrant,
+            wait=wait,
+            replicas=replicas,
+            fsync=fsync,
         )
         self.name = name
+        self.names: tuple[str, ...] = (name,)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
@@ -92,6 +106,7 @@ class Lease:
     def __init__(self, flow: AsyncLease) -> None:
         self._flow = flow
         self.name = flow.name
+        self.names = flow.names
         self.token = flow.token
         self.fence = flow.fence
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from coord._engine.checks import Seconds
     from coord._engine.port import Guard, Signal
-    from coord.locks.lock import AsyncLock
+    from coord.locks.lock import Asking, AsyncLock
 
 __all__ = ["SHORTEST_TTL", "AsyncLease", "AsyncLoss"]
 
@@ -26,13 +26,15 @@ class AsyncLease:
 
     Attributes:
         name: The lock's name.
+        names: The names of all locks that it holds: one, unless it is of ``locks()``.
         fence: Greater than the fence of every earlier lease of this name. Send it along with every write
             to what the lock guards, and let that refuse a fence lower than the highest it has seen.
         token: What proves possession to the server. Whoever knows it can release the lock.
     """
 
-    def __init__(self, lock: AsyncLock, token: str, fence: int, sent_at: float, ttl: float) -> None:
+    def __init__(self, lock: AsyncLock, asking: Asking, fence: int, sent_at: float, ttl: float) -> None:
         self._lock = lock
+        self._asking = asking
         self._port = lock._room.port
         self._process = self._port.process()
         self._over = False
@@ -41,7 +43,8 @@ class AsyncLease:
         self._guard: Guard | None = None
         self._on_lost: Callable[[], object] | None = None
         self.name = lock.name
-        self.token = token
+        self.names = lock.names
+        self.token = asking.token
         self.fence = fence
         self._renewed(sent_at, ttl)
 
@@ -51,6 +54,10 @@ class AsyncLease:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a lease cannot be pickled; export() it here and adopt() it in the other process")
+
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        return self._lock._calls.lock_keys
 
     def _renewed(self, sent_at: float, ttl: float) -> None:
         """Count the deadline anew: ``ttl`` seconds from ``sent_at``, less a margin for drifting clocks."""
@@ -96,7 +103,14 @@ class AsyncLease:
         self._refuse_fork()
         length = self._lock._ttl if ttl is None else seconds(ttl, "ttl", at_least=SHORTEST_TTL)
         sent_at = self._port.now()
-        if self._over or not await self._lock._room.renew(self.name, self.token, length):
+        try:
+            alive = not self._over and await self._lock._room.renew(self._lock._calls, self.token, length)
+        except Exception as error:
+            if self.valid:
+                raise
+            await self._lose()
+            raise LockLost(self.name) from error
+        if not alive:
             await self._lose()
             raise LockLost(self.name)
         self._renewed(sent_at, length)
@@ -113,9 +127,7 @@ class AsyncLease:
         self._refuse_fork()
         if self._over and not self._told:
             return
-        held = await self._lock._room.release(
-            self.name, self.token, channel=self._lock._channel, fair=self._lock._fair
-        )
+        held = await self._lock._room.release(self._lock._calls, self.token, doubtful=self._asking.doubtful)
         # Only now that the server has answered: a release that failed may be tried again.
         was_lost, self._over, self._told = self._told, True, False
         if was_lost or not held:

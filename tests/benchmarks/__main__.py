@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import activity, locks
+from tests.benchmarks import activity, boards, locks, uniques
 from tests.benchmarks.harness import Bench, Effort, machine, servers
 
 if TYPE_CHECKING:
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.harness import Table
 
-SUITES: dict[str, Callable[[Bench], Iterator[Table]]] = {"locks": locks.suite, "activity": activity.suite}
+SUITES: dict[str, Callable[[Bench], Iterator[Table]]] = {
+    "locks": locks.suite,
+    "uniques": uniques.suite,
+    "activity": activity.suite,
+    "boards": boards.suite,
+}
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
