@@ -250,16 +250,27 @@ async def test_directories_are_read_a_page_at_a_time(coord: Any, monkeypatch: py
     assert await (one ^ two).count() == len(even ^ third)
 
 
-async def test_ids_come_without_reading_ahead(coord: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    logins = coord.activity("logins", ids="text")
-    await logins.mark(*(f"user {n}" for n in range(1200)), at=MON)
+async def test_who_stops_walking_has_read_no_further(coord: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    logins = coord.activity("logins")
+    everyone = range(0, 3 * survey.READ * CHUNK, CHUNK)
+    await logins.mark(*everyone, at=MON)
+    reads: list[int] = []
+    read = survey.Survey.read
+
+    async def counted(self: survey.Survey, places: Any) -> Any:
+        reads.append(len(places))
+        return await read(self, places)
+
+    monkeypatch.setattr(survey.Survey, "read", counted)
     seen = []
     async for one in logins.cohort(at=MON):
         seen.append(one)
         if len(seen) == 3:
             break
 
-    assert seen == ["user 0", "user 1", "user 2"]
+    assert seen == list(everyone[:3])
+    assert reads == [survey.READ]
+    assert await ids_in(logins.cohort(at=MON)) == list(everyone)
 
 
 # Against a model

@@ -31,7 +31,7 @@ T = TypeVar("T")
 READ = 64
 """How many chunks are read in one step: a mebibyte."""
 
-PAGE = 2000
+PAGE = 1000
 """How many entries of directories are read in one step, of all bitmaps together."""
 
 
