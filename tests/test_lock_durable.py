@@ -174,6 +174,18 @@ async def test_a_server_that_keeps_nothing_on_disk_is_found_out_before_it_grants
     await hub.close()
 
 
+async def test_a_disk_that_does_not_have_it_in_time_gives_it_back(prefix: str, flavour: str) -> None:
+    """With ``appendfsync no`` the operating system writes when it likes, and the server does not know."""
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    with servers.running(binary(), "--appendonly", "yes", "--appendfsync", "no") as process:
+        hub = awaitable(make.connect(f"redis://{process.address}", prefix=prefix))
+        with pytest.raises(NotDurable, match="did not have it on disk in time") as caught:
+            await hub.lock("x", fsync=True, ttl=0.1).acquire()
+        assert not caught.value.fsynced
+        assert not exists(process, prefix, "x")
+        await hub.close()
+
+
 async def test_a_crash_after_the_grant_does_not_forget_it(prefix: str, tmp_path: Any) -> None:
     disk = ("--appendonly", "yes", "--appendfsync", "everysec", "--dir", str(tmp_path))
     with servers.running(binary(), *disk) as process:

@@ -288,6 +288,25 @@ async def test_a_wake_up_that_came_to_nothing_is_passed_on(
         await (await both).release()
 
 
+async def test_releasing_several_wakes_one_waiter_of_each(
+    real_server: str, prefix: str, flavour: str, no_fallback: None
+) -> None:
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    hub = awaitable(make.connect(real_server, prefix=prefix))
+    with open_sync(real_server).client as client:
+        lease = await hub.locks(*ABC, ttl=300).acquire()
+        async with AsyncCoord.connect(real_server, prefix=prefix) as other:
+            waiting = [asyncio.create_task(other.lock(name).acquire()) for name in ABC]
+            while not all(client.exists(f"{prefix}:lock:{{{name}}}:waiting") for name in ABC):
+                await asyncio.sleep(0.005)
+            await lease.release()
+            async with asyncio.timeout(20):
+                leases = await asyncio.gather(*waiting)
+            for one in leases:
+                await one.release()
+    await hub.close()
+
+
 async def test_a_waiter_that_gives_up_stands_in_no_queue(
     real_server: str, prefix: str, no_fallback: None
 ) -> None:
