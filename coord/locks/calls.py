@@ -66,7 +66,7 @@ class LockStatus:
 
 
 def _grant(reply: Reply) -> Grant:
-    if not isinstance(reply, list):
+    if isinstance(reply, bytes | str):
         return Grant(as_int(reply), 0.0)
     ttl, before = as_rows(reply)
     left = as_int(ttl)
