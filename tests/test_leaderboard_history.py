@@ -43,7 +43,7 @@ def redis(running_servers: Callable[[str], str]) -> Iterator[Any]:
         yield client
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     history=st.lists(steps, min_size=5, max_size=40),
     order=st.sampled_from(ORDERS),
