@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import locks
+from tests.benchmarks import limits, locks
 from tests.benchmarks.harness import Bench, Effort, machine, servers
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.harness import Table
 
-SUITES: dict[str, Callable[[Bench], Iterator[Table]]] = {"locks": locks.suite}
+SUITES: dict[str, Callable[[Bench], Iterator[Table]]] = {"locks": locks.suite, "limits": limits.suite}
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:

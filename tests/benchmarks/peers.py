@@ -12,7 +12,18 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["COORD", "POTTERY", "PYTHON_REDIS_LOCK", "REDIS_PY", "Peer", "UnavailableError", "interpreter"]
+__all__ = [
+    "COORD",
+    "LIMITS",
+    "POTTERY",
+    "PYRATE_LIMITER",
+    "PYTHON_REDIS_LOCK",
+    "REDIS_PY",
+    "THROTTLED",
+    "Peer",
+    "UnavailableError",
+    "interpreter",
+]
 
 INSTALL_TIME = 300
 
@@ -38,6 +49,9 @@ COORD = Peer("coord", "coord")
 REDIS_PY = Peer("redis", "redis")
 PYTHON_REDIS_LOCK = Peer("python-redis-lock", "redis_lock")
 POTTERY = Peer("pottery", "pottery")
+LIMITS = Peer("limits", "limits")
+THROTTLED = Peer("throttled-py", "throttled")
+PYRATE_LIMITER = Peer("pyrate-limiter", "pyrate_limiter")
 
 
 @cache
