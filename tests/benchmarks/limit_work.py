@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.benchmarks.harness import Sample
 
 HOUR = 3600
@@ -17,7 +16,7 @@ PLENTY = 9_000
 WARM_UP = 30
 CONNECTIONS = 1000
 
-Ask = Callable[[], bool] if TYPE_CHECKING else object
+Ask = Callable[[], bool]
 """Asks about one key, and says whether it is allowed."""
 
 
@@ -180,6 +179,8 @@ def at_once(urls: list[str], contestant: str, callers: int, seconds: float) -> S
 async def _at_once(url: str, contestant: str, callers: int, seconds: float) -> Sample:
     server = import_module("redis").Redis.from_url(url)
     before, done = server.info("clients")["connected_clients"], 0
+    ask: Callable[[], Any]
+    close: Callable[[], Any]
     if contestant == "evalsha":
         asyncio_redis = import_module("redis.asyncio")
         pool = asyncio_redis.BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=None)

@@ -57,8 +57,8 @@ def _decided(bench: Bench) -> Table:
     ]
     note = (
         "One thread asks about one key, again and again, and is always allowed. The bare `evalsha` is the\n"
-        "script of coord's token bucket with the same arguments, sent by redis-py's own method; its reply is\n"
-        "not looked at."
+        "script of coord's token bucket with the same arguments, sent by redis-py's own method, of whose\n"
+        "reply no more than the first word is looked at."
     )
     return tabulate("One decision, sync", results, columns, baseline=BASELINE, note=note)
 
@@ -97,5 +97,7 @@ def _remembered(bench: Bench) -> Table:
         Column(f"bytes after {ENTRIES:,}", "many"),
         Column("keys without TTL", "lasting"),
     ]
-    note = f"`MEMORY USAGE` of all keys of one limit of 2,000 an hour for a user, after one call and {ENTRIES:,}."
+    note = (
+        f"`MEMORY USAGE` of all keys of one user and one limit, 2,000 an hour, after 1 and {ENTRIES:,} calls."
+    )
     return tabulate("Memory", results, columns, note=note)
