@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from coord._engine.checks import MAX_EXACT, micros
 from coord.errors import CoordError, RateLimited
@@ -27,8 +27,7 @@ Group = tuple["Item", ...]
 """What is asked in one call: all of one subject, or of one server."""
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """What was charged in one call, and when.
 
     Attributes:
@@ -40,8 +39,7 @@ class Charge:
     answer: Answer
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """How an attempt ended.
 
     Attributes:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from coord._engine.replies import as_int, as_rows, nothing, text
+from coord._engine.replies import nothing, text
 from coord._engine.script import Command, Script
 from coord.limits.denials import Denials
 from coord.limits.fallback import Breaker
@@ -27,8 +26,7 @@ HEAD = 5
 Row = tuple[int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What the script said. Times are microseconds.
 
     Attributes:
@@ -56,12 +54,12 @@ class Answer:
 
 
 def _answer(reply: Reply, limits: int) -> Answer:
-    words = as_rows(reply)
-    granted, wait, now, more, binding = cast("list[int]", words[:HEAD])
-    rest = cast("list[int]", words[HEAD : HEAD + ROW * limits])
-    rows = tuple((rest[at], rest[at + 1], rest[at + 2]) for at in range(0, len(rest), ROW))
-    marks = tuple(text(mark) for mark in words[HEAD + ROW * limits :])
-    return Answer(bool(granted), as_int(wait), as_int(now), as_int(more), as_int(binding) - 1, rows, marks)
+    words = cast("list[int]", reply)
+    granted, wait, now, more, binding = words[:HEAD]
+    end = HEAD + ROW * limits
+    rows = tuple([(words[at], words[at + 1], words[at + 2]) for at in range(HEAD, end, ROW)])
+    marks = tuple([text(mark) for mark in words[end:]])
+    return Answer(granted == 1, wait, now, more, binding - 1, rows, marks)
 
 
 def _one(reply: Reply) -> Answer:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import activity, boards, calls, locks, uniques
+from tests.benchmarks import activity, boards, calls, limits, locks, uniques
 from tests.benchmarks.harness import Bench, Effort, machine, servers
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SUITES: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "calls": calls.suite,
     "locks": locks.suite,
+    "limits": limits.suite,
     "uniques": uniques.suite,
     "activity": activity.suite,
     "boards": boards.suite,

@@ -16,9 +16,12 @@ __all__ = [
     "BITMAPIST",
     "COORD",
     "COREDIS",
+    "LIMITS",
     "POTTERY",
+    "PYRATE_LIMITER",
     "PYTHON_REDIS_LOCK",
     "REDIS_PY",
+    "THROTTLED",
     "VALKEY_GLIDE",
     "Peer",
     "UnavailableError",
@@ -52,6 +55,9 @@ POTTERY = Peer("pottery", "pottery")
 BITMAPIST = Peer("bitmapist", "bitmapist")
 COREDIS = Peer("coredis", "coredis")
 VALKEY_GLIDE = Peer("valkey-glide", "glide")
+LIMITS = Peer("limits", "limits")
+THROTTLED = Peer("throttled-py", "throttled")
+PYRATE_LIMITER = Peer("pyrate-limiter", "pyrate_limiter")
 
 
 @cache
