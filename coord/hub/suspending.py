@@ -1,8 +1,4 @@
-"""The one way in: a ``Coord`` owns the connection and hands out primitives.
-
-``Coord`` and ``AsyncCoord`` are twins: the same methods, with the same arguments, answered by twins.
-Nothing is sent until a primitive is used, so both may be made when a module is imported.
-"""
+"""The way in for tasks of an event loop, and what every method of either twin says."""
 
 from __future__ import annotations
 
@@ -10,28 +6,15 @@ from typing import TYPE_CHECKING
 
 from coord._engine.checks import seconds
 from coord._engine.clock import ServerClock
-from coord._engine.faces import twin_of
 from coord._engine.keys import Keys
-from coord._engine.port import step
 from coord._engine.tasks import TaskPort
-from coord._engine.threads import ThreadPort
-from coord._engine.urls import CALL_TIMEOUT, open_async, open_sync
-from coord.activity import Activity, AsyncActivity, Marker, Track
-from coord.leaderboard import AsyncLeaderboard, Leaderboard, Schedule, Setup
-from coord.limits import (
-    AsyncFixedWindow,
-    AsyncLimits,
-    AsyncSlidingWindow,
-    AsyncTokenBucket,
-    FixedWindow,
-    LimitRoom,
-    Limits,
-    SlidingWindow,
-    TokenBucket,
-)
-from coord.locks import AsyncFenced, AsyncLock, AsyncLocks, Fenced, Lock, LockRoom, Locks
+from coord._engine.urls import CALL_TIMEOUT, open_async
+from coord.activity import AsyncActivity, Marker, Track
+from coord.leaderboard import AsyncLeaderboard, Schedule, Setup
+from coord.limits import AsyncFixedWindow, AsyncLimits, AsyncSlidingWindow, AsyncTokenBucket, LimitRoom
+from coord.locks import AsyncFenced, AsyncLock, AsyncLocks, LockRoom
 from coord.periods import Calendar
-from coord.uniques import AsyncSlidingUniqueCounter, AsyncUniqueCounter, SlidingUniqueCounter, UniqueCounter
+from coord.uniques import AsyncSlidingUniqueCounter, AsyncUniqueCounter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,12 +24,12 @@ if TYPE_CHECKING:
 
     from coord._engine.checks import Seconds
     from coord._engine.urls import Opened
-    from coord._engine.wires import AsyncClient, Client
+    from coord._engine.wires import AsyncClient
     from coord.leaderboard import Keep, Order, Season, Tiebreak, Ties
     from coord.limits import LimiterOptions, LimitsOptions
     from coord.limits.policy import Precision
 
-__all__ = ["AsyncCoord", "Coord"]
+__all__ = ["SHORTEST_CALL", "AsyncCoord"]
 
 SHORTEST_CALL = 0.001
 
@@ -421,203 +404,3 @@ class AsyncCoord:
         )
         setup = Setup(self._port, self._keys, name, order, keep, ties, tiebreak, member_ttl, schedule)
         return AsyncLeaderboard(setup)
-
-
-@twin_of(AsyncCoord)
-class Coord:
-    def __init__(
-        self,
-        client: Client,
-        *,
-        prefix: str = "coord",
-        call_timeout: Seconds = CALL_TIMEOUT,
-        coalesce: bool = True,
-    ) -> None:
-        del coalesce
-        self._set_up(client, None, prefix, call_timeout)
-
-    def _set_up(self, client: Client, owned: Opened | None, prefix: str, call_timeout: Seconds) -> None:
-        limit = seconds(call_timeout, "call_timeout", at_least=SHORTEST_CALL)
-        self._keys = Keys(prefix)
-        self._port = ThreadPort(client, call_timeout=limit, owned=owned)
-        self._clock = ServerClock(self._port)
-        self._locks = LockRoom(self._port, self._keys)
-        self._limits = LimitRoom(self._port, self._keys)
-        self._where = type(client).__name__ if owned is None else owned.shown
-
-    @classmethod
-    def connect(
-        cls, url: str, *, prefix: str = "coord", call_timeout: Seconds = CALL_TIMEOUT, coalesce: bool = True
-    ) -> Self:
-        del coalesce
-        limit = seconds(call_timeout, "call_timeout", at_least=SHORTEST_CALL)
-        Keys(prefix)
-        opened = open_sync(url, limit)
-        made = cls.__new__(cls)
-        made._set_up(opened.client, opened, prefix, call_timeout)
-        return made
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} on {self._where}, prefix {self._keys.prefix!r}>"
-
-    def close(self) -> None:
-        self._locks.close()
-        step(self._limits.close())
-        step(self._port.close())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def lock(
-        self,
-        name: str,
-        *,
-        ttl: Seconds = 10,
-        renew: bool = True,
-        renew_in: Literal["loop", "thread"] = "loop",
-        max_hold: Seconds | None = None,
-        fair: bool = False,
-        reentrant: bool = False,
-        wait: Literal["signal", "poll"] = "signal",
-        replicas: int = 0,
-        fsync: bool = False,
-    ) -> Lock:
-        return Lock(
-            self._locks,
-            name,
-            ttl=ttl,
-            renew=renew,
-            renew_in=renew_in,
-            max_hold=max_hold,
-            fair=fair,
-            reentrant=reentrant,
-            wait=wait,
-            replicas=replicas,
-            fsync=fsync,
-        )
-
-    def locks(
-        self,
-        *names: str,
-        ttl: Seconds = 10,
-        renew: bool = True,
-        max_hold: Seconds | None = None,
-        wait: Literal["signal", "poll"] = "signal",
-        replicas: int = 0,
-        fsync: bool = False,
-    ) -> Locks:
-        return Locks(
-            self._locks,
-            names,
-            ttl=ttl,
-            renew=renew,
-            max_hold=max_hold,
-            wait=wait,
-            replicas=replicas,
-            fsync=fsync,
-        )
-
-    def fenced(self, name: str) -> Fenced:
-        return Fenced(self._port, self._keys, name)
-
-    def token_bucket(
-        self,
-        name: str,
-        spec: str | None = None,
-        *,
-        rate: float | None = None,
-        period: Seconds = 1,
-        burst: int | None = None,
-        **options: Unpack[LimiterOptions],
-    ) -> TokenBucket:
-        return TokenBucket(self._limits, name, spec, rate=rate, period=period, burst=burst, **options)
-
-    def sliding_window(
-        self,
-        name: str,
-        spec: str | None = None,
-        *,
-        limit: int | None = None,
-        period: Seconds | None = None,
-        precision: Precision = "auto",
-        **options: Unpack[LimiterOptions],
-    ) -> SlidingWindow:
-        return SlidingWindow(
-            self._limits, name, spec, limit=limit, period=period, precision=precision, **options
-        )
-
-    def fixed_window(
-        self,
-        name: str,
-        spec: str | None = None,
-        *,
-        limit: int | None = None,
-        period: Seconds | None = None,
-        **options: Unpack[LimiterOptions],
-    ) -> FixedWindow:
-        return FixedWindow(self._limits, name, spec, limit=limit, period=period, **options)
-
-    def limits(
-        self, *limiters: TokenBucket | SlidingWindow | FixedWindow, **options: Unpack[LimitsOptions]
-    ) -> Limits:
-        return Limits(self._limits, limiters, **options)
-
-    def unique_counter(
-        self,
-        name: str,
-        *,
-        period: str | Sequence[str] = "day",
-        tz: str | tzinfo = "UTC",
-        week_start: str = "monday",
-        retain: Seconds | None = None,
-        raw: bool = False,
-    ) -> UniqueCounter:
-        calendar = Calendar(period, tz, retain, self._clock, week_start)
-        return UniqueCounter(self._port, self._keys, name, calendar, raw=raw)
-
-    def sliding_unique_counter(
-        self, name: str, *, window: Seconds = 300, buckets: int = 60, exact: bool = False
-    ) -> SlidingUniqueCounter:
-        calendar = Calendar("minute", "UTC", None, self._clock)
-        return SlidingUniqueCounter(
-            self._port, self._keys, name, calendar, window=window, buckets=buckets, exact=exact
-        )
-
-    def activity(
-        self,
-        name: str,
-        *,
-        period: str | Sequence[str] = "day",
-        ids: Literal["int", "text"] = "int",
-        tz: str | tzinfo = "UTC",
-        week_start: str = "monday",
-        retain: Seconds | None = None,
-    ) -> Activity:
-        calendar = Calendar(period, tz, retain, self._clock, week_start)
-        return Activity(Marker(self._port, calendar, ids), Track(self._keys, name))
-
-    def leaderboard(
-        self,
-        name: str,
-        *,
-        order: Order = "desc",
-        keep: Keep = "last",
-        ties: Ties = "competition",
-        tiebreak: Tiebreak = "name",
-        member_ttl: Seconds | None = None,
-        period: str | Sequence[str] | Mapping[str, Keep] | None = None,
-        tz: str | tzinfo = "UTC",
-        week_start: str = "monday",
-        retain: Seconds | None = None,
-        seasons: Sequence[Season] = (),
-    ) -> Leaderboard:
-        schedule = Schedule.of(
-            period, tz=tz, week_start=week_start, retain=retain, seasons=seasons, clock=self._clock
-        )
-        setup = Setup(self._port, self._keys, name, order, keep, ties, tiebreak, member_ttl, schedule)
-        return Leaderboard(setup)
