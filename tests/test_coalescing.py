@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -172,6 +173,40 @@ async def test_the_reply_to_a_cancelled_call_goes_to_nobody(peer: tuple[Peer, As
 
     assert [await first, await third] == [b"0", b"2"]
     assert len(here.writers) == 1
+
+
+async def test_an_error_that_comes_as_its_call_is_cancelled_is_not_reported(
+    peer: tuple[Peer, AsyncCoord],
+) -> None:
+    here, hub = peer
+    here.answers = False
+    task = asyncio.create_task(echo(hub, "x"))
+    await here.has_heard(1)
+    trunk_of(hub).data_received(b"-ERR no\r\n")
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert task.cancelled()
+    gc.collect()  # which is when asyncio would report it
+
+
+async def test_large_calls_are_written_a_few_at_a_time(
+    peer: tuple[Peer, AsyncCoord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, hub = peer
+    sizes: list[int] = []
+    write = trunk.Trunk.write
+
+    def write_and_tell(self: trunk.Trunk, parcels: Any) -> None:
+        sizes.append(len(parcels))
+        write(self, parcels)
+
+    monkeypatch.setattr(trunk.Trunk, "write", write_and_tell)
+    words = [str(n) * 40_000 for n in range(9)]
+
+    assert await asyncio.gather(*(echo(hub, word) for word in words)) == [word.encode() for word in words]
+    assert sum(sizes) == 9
+    assert max(sizes) <= 2
 
 
 async def test_a_broken_connection_fails_what_was_written_and_nothing_else(

@@ -6,6 +6,7 @@ From the inside out:
 - ``port``: what an algorithm may ask of the world, and ``step``, which runs it without a loop.
 - ``courier``: how one call travels, whatever the client: script cache, redirects, repeats, deadline.
 - ``wires``: where the two flavours of client differ.
+- ``coalescing``, ``trunk``: how the concurrent calls of an event loop travel together.
 - ``parking``: what becomes of a thread's connection between its calls.
 - ``taps``: connections that messages come in on.
 - ``threads``, ``tasks``: the two ports.
