@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from coord import __version__
-from coord.commands import locks
+from coord.commands import board, limits, locks
 from coord.commands.server import Refused
 from coord.demo import command as demo
 
@@ -37,6 +37,14 @@ def _parser() -> argparse.ArgumentParser:
     locks_parser = commands.add_parser("locks", help=about, description=f"{about.capitalize()}.")
     locks.add_arguments(locks_parser)
     locks_parser.set_defaults(run=locks.run)
+    about = "a leaderboard, once or as it changes"
+    board_parser = commands.add_parser("board", help=about, description=f"{about.capitalize()}.")
+    board.add_arguments(board_parser)
+    board_parser.set_defaults(run=board.run)
+    about = "what is charged to whom, who is throttled now, and letting somebody go on"
+    limits_parser = commands.add_parser("limits", help=about, description=f"{about.capitalize()}.")
+    limits.add_arguments(limits_parser)
+    limits_parser.set_defaults(run=limits.run)
     return parser
 
 

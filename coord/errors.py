@@ -7,16 +7,40 @@ Redis' own exceptions (``redis.ConnectionError``, ``redis.TimeoutError``, ...) p
 ::
 
     CoordError
+    ├── TooNoisy              an estimate that its own error drowns
     ├── WrongKeyType          a key of ours holds something else
+    ├── RateLimited           a limit would have kept you waiting for longer than you would wait
     └── LockError
         ├── LockTimeout       (also a TimeoutError) it stayed held for as long as you would wait
         ├── LockLost          you held it, and no longer do
-        └── SelfDeadlock      you hold it yourself, and would wait for ever
+        ├── SelfDeadlock      you hold it yourself, and would wait for ever
+        ├── NotDurable        it was not as safe as you asked for, and was given back
+        ├── StaleFence        a later holder has been at the value that you would read or change
+        └── QuorumError       too few servers could be asked to decide whose it is
 """
 
 from __future__ import annotations
 
-__all__ = ["CoordError", "LockError", "LockLost", "LockTimeout", "SelfDeadlock", "WrongKeyType"]
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from coord.limits.decision import Decision
+    from coord.uniques.estimate import Estimate
+
+__all__ = [
+    "CoordError",
+    "LockError",
+    "LockLost",
+    "LockTimeout",
+    "NotDurable",
+    "QuorumError",
+    "RateLimited",
+    "SelfDeadlock",
+    "StaleFence",
+    "TooNoisy",
+    "WrongKeyType",
+]
 
 
 class CoordError(Exception):
@@ -36,6 +60,41 @@ class WrongKeyType(CoordError):
             f"{named} holds a value that coord did not write; delete it, or give this Coord another prefix="
         )
         self.keys = keys
+
+
+class TooNoisy(CoordError):
+    """An overlap or a difference whose standard error is larger than its estimate: it says nothing.
+
+    Give ``noisy=True`` to have it all the same.
+
+    Attributes:
+        estimate: What it would have been, with its bounds.
+    """
+
+    def __init__(self, what: str, estimate: Estimate, deviation: float) -> None:
+        super().__init__(
+            f"the {what} is about {estimate.value}, with a standard error of {deviation:.0f} "
+            f"({estimate.low} to {estimate.high} at 95 %): too noisy to say more; "
+            "give noisy=True to have it all the same"
+        )
+        self.estimate = estimate
+
+
+class RateLimited(CoordError):
+    """A limiter would have kept the caller waiting for longer than its timeout. Nothing was charged.
+
+    Attributes:
+        key: Whom or what it was about.
+        decision: The denial, with its ``retry_after``, the ``name`` of the limit, and ``headers()``.
+    """
+
+    def __init__(self, key: str, decision: Decision) -> None:
+        super().__init__(
+            f"limit {decision.name!r} denies {key!r} for another {decision.retry_after:g} s, "
+            "which is longer than the timeout"
+        )
+        self.key = key
+        self.decision = decision
 
 
 class LockError(CoordError):
@@ -84,3 +143,75 @@ class SelfDeadlock(LockError):
             f"lock {name!r} is held by this very task or thread, which would wait for itself for ever; "
             "make the lock with reentrant=True, give it a timeout, or do not nest its blocks",
         )
+
+
+class NotDurable(LockError):
+    """The lock could not be made as safe as ``replicas=`` and ``fsync=`` asked for, and is not held.
+
+    It may have been held for the moment until that was known.
+
+    Attributes:
+        replicas: How many replicas said in time that they have it, on disk if ``fsync`` was asked for.
+        fsynced: Whether the server itself said in time that it is on disk; false if that was not asked for.
+    """
+
+    def __init__(self, name: str, why: str, *, replicas: int = 0, fsynced: bool = False) -> None:
+        super().__init__(name, f"lock {name!r} is not held, as it would not be durable: {why}")
+        self.replicas = replicas
+        self.fsynced = fsynced
+
+
+class StaleFence(LockError):
+    """A value was asked for with a fence lower than one that it has seen: a later holder has been there.
+
+    The lease that the fence is from has ended, whatever it says itself. Do not try again with it: what it
+    read may have changed since.
+
+    Attributes:
+        name: The value's name.
+        fence: The fence that was refused.
+        highest: The highest that the value has seen.
+    """
+
+    def __init__(self, name: str, fence: int, highest: int) -> None:
+        super().__init__(
+            name,
+            f"value {name!r} refuses fence {fence}: a later holder, with fence {highest}, has been "
+            "there; give up this lease, and start over with a new one",
+        )
+        self.fence = fence
+        self.highest = highest
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What one server of a quorum answered.
+
+    Attributes:
+        node: Which server: its number and address, without secrets.
+        outcome: ``"granted"``; ``"refused"``, by the lock's state there; ``"failed"``, when there was no
+            answer or an error; ``"quarantined"``, when it has not been up for long enough to vote;
+            ``"pending"``, when the matter was decided before it answered.
+        why: More about it, for people; may be empty.
+    """
+
+    node: str
+    outcome: Literal["granted", "refused", "failed", "quarantined", "pending"]
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.node} {self.outcome}" + (f" ({self.why})" if self.why else "")
+
+
+class QuorumError(LockError):
+    """Too many servers failed for the others to decide. Neither "granted" nor "held by another".
+
+    Attributes:
+        votes: What each server answered, in the order in which the quorum was given them.
+    """
+
+    def __init__(self, name: str, votes: tuple[Vote, ...]) -> None:
+        super().__init__(
+            name, f"lock {name!r}: no quorum among {len(votes)} servers: {'; '.join(map(str, votes))}"
+        )
+        self.votes = votes

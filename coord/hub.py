@@ -16,23 +16,35 @@ from coord._engine.port import step
 from coord._engine.tasks import TaskPort
 from coord._engine.threads import ThreadPort
 from coord._engine.urls import CALL_TIMEOUT, open_async, open_sync
-from coord.activity import Activity, AsyncActivity
-from coord.leaderboard import AsyncLeaderboard, Leaderboard
-from coord.limits import AsyncSlidingWindow, AsyncTokenBucket, SlidingWindow, TokenBucket
-from coord.locks import AsyncLock, Lock, LockRoom
+from coord.activity import Activity, AsyncActivity, Marker, Track
+from coord.leaderboard import AsyncLeaderboard, Leaderboard, Schedule, Setup
+from coord.limits import (
+    AsyncFixedWindow,
+    AsyncLimits,
+    AsyncSlidingWindow,
+    AsyncTokenBucket,
+    FixedWindow,
+    LimitRoom,
+    Limits,
+    SlidingWindow,
+    TokenBucket,
+)
+from coord.locks import AsyncFenced, AsyncLock, AsyncLocks, Fenced, Lock, LockRoom, Locks
 from coord.periods import Calendar
-from coord.uniques import AsyncUniqueCounter, UniqueCounter
+from coord.uniques import AsyncSlidingUniqueCounter, AsyncUniqueCounter, SlidingUniqueCounter, UniqueCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import tzinfo
     from types import TracebackType
-    from typing import Literal, Self
+    from typing import Literal, Self, Unpack
 
     from coord._engine.checks import Seconds
     from coord._engine.urls import Opened
     from coord._engine.wires import AsyncClient, Client
-    from coord.leaderboard import Keep, Order, Ties
+    from coord.leaderboard import Keep, Order, Season, Tiebreak, Ties
+    from coord.limits import LimiterOptions, LimitsOptions
+    from coord.limits.policy import Precision
 
 __all__ = ["AsyncCoord", "Coord"]
 
@@ -76,6 +88,7 @@ class AsyncCoord:
         self._port = TaskPort(client, call_timeout=limit, owned=owned, coalesce=coalesce)
         self._clock = ServerClock(self._port)
         self._locks = LockRoom(self._port, self._keys)
+        self._limits = LimitRoom(self._port, self._keys)
         self._where = type(client).__name__ if owned is None else owned.shown
 
     @classmethod
@@ -113,6 +126,7 @@ class AsyncCoord:
     async def close(self) -> None:
         """Close what this object opened; a client given to it stays open. Closing twice is harmless."""
         self._locks.close()
+        await self._limits.close()
         await self._port.close()
 
     async def __aenter__(self) -> Self:
@@ -129,10 +143,13 @@ class AsyncCoord:
         *,
         ttl: Seconds = 10,
         renew: bool = True,
+        renew_in: Literal["loop", "thread"] = "loop",
         max_hold: Seconds | None = None,
         fair: bool = False,
         reentrant: bool = False,
         wait: Literal["signal", "poll"] = "signal",
+        replicas: int = 0,
+        fsync: bool = False,
     ) -> AsyncLock:
         """Make a lock.
 
@@ -140,50 +157,159 @@ class AsyncCoord:
             name: What is locked; the same name is the same lock in every process.
             ttl: The lease: how long the lock survives a holder who disappears. At least 10 ms.
             renew: Whether a ``with`` block renews its lease for as long as it runs.
+            renew_in: ``"loop"`` to renew in a task of the same event loop; ``"thread"`` to do it in a thread,
+                over a connection of its own, so that a body may block the event loop for longer than its
+                lease. A ``Coord`` renews in a thread in any case.
             max_hold: How long a ``with`` block may hold it at the most; then the lease is lost.
             fair: Whether waiters are served in the order of their arrival at the server. For all holders
                 of a name or for none: who does not ask for it does not stand in line.
             reentrant: Whether a task or thread may enter ``with`` blocks of this name inside one another;
                 they hold one lease, which the outermost releases.
             wait: ``"signal"`` to be woken by the release over a connection for messages, one for each
-                ``Coord``; ``"poll"`` for servers that forbid those. On a cluster it is always polling.
+                ``Coord``, or for each node of a cluster; ``"poll"`` for servers that forbid those.
+            replicas: How many replicas must have a grant before it counts. A grant that falls short is given
+                back, and ``NotDurable`` raised.
+            fsync: Whether a grant must be on disk before it counts: the server's, and that of ``replicas``.
+                Needs ``appendonly yes`` there, and Redis 7.2 or Valkey.
         """
         return AsyncLock(
             self._locks,
             name,
             ttl=ttl,
             renew=renew,
+            renew_in=renew_in,
             max_hold=max_hold,
             fair=fair,
             reentrant=reentrant,
             wait=wait,
+            replicas=replicas,
+            fsync=fsync,
         )
 
+    def locks(
+        self,
+        *names: str,
+        ttl: Seconds = 10,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        wait: Literal["signal", "poll"] = "signal",
+        replicas: int = 0,
+        fsync: bool = False,
+    ) -> AsyncLocks:
+        """Make a lock of several names, which are taken all together or not at all.
+
+        Args:
+            names: What is locked; each is the same lock that ``lock()`` makes. Neither their order nor a
+                name given twice makes a difference. None of them may be locked with ``fair=True`` elsewhere.
+            ttl: As for ``lock``.
+            renew: As for ``lock``.
+            max_hold: As for ``lock``.
+            wait: As for ``lock``.
+            replicas: As for ``lock``.
+            fsync: As for ``lock``.
+        """
+        return AsyncLocks(
+            self._locks,
+            names,
+            ttl=ttl,
+            renew=renew,
+            max_hold=max_hold,
+            wait=wait,
+            replicas=replicas,
+            fsync=fsync,
+        )
+
+    def fenced(self, name: str) -> AsyncFenced:
+        """Make a value that a lock's fence guards. Its key is permanent, unless it is set with a ``ttl``.
+
+        Args:
+            name: The value; the same name is the same value in every process.
+        """
+        return AsyncFenced(self._port, self._keys, name)
+
     def token_bucket(
-        self, name: str, *, rate: float, period: Seconds = 1, burst: int | None = None
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        rate: float | None = None,
+        period: Seconds = 1,
+        burst: int | None = None,
+        **options: Unpack[LimiterOptions],
     ) -> AsyncTokenBucket:
         """Make a token bucket: bursts, and then a steady pace.
 
         Args:
             name: What is limited; each key of it has a bucket of its own.
+            spec: All of it in words, such as ``"100/minute burst 20"``, instead of the numbers below.
             rate: Tokens gained each period.
             period: The time in which they are gained. At least 1 ms.
             burst: The most that a full bucket holds; ``None`` for one period's worth.
+            **options: How it behaves; see ``LimiterOptions``.
 
         Raises:
             ValueError: The numbers cannot be counted exactly together.
         """
-        return AsyncTokenBucket(self._port, self._keys, name, rate=rate, period=period, burst=burst)
+        return AsyncTokenBucket(self._limits, name, spec, rate=rate, period=period, burst=burst, **options)
 
-    def sliding_window(self, name: str, *, limit: int, period: Seconds) -> AsyncSlidingWindow:
+    def sliding_window(
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        limit: int | None = None,
+        period: Seconds | None = None,
+        precision: Precision = "auto",
+        **options: Unpack[LimiterOptions],
+    ) -> AsyncSlidingWindow:
         """Make a sliding window: never more than so many in any stretch of time.
 
         Args:
             name: What is limited; each key of it has a window of its own.
-            limit: The most that any stretch of ``period`` may hold, up to 1,000,000.
+            spec: All of it in words, such as ``"5/10s"``, instead of the numbers below.
+            limit: The most that any stretch of ``period`` may hold.
             period: The length of the window. At least 1 ms.
+            precision: ``"exact"`` to remember each admission, up to a limit of 10,000; ``"approximate"``
+                to keep two counters; ``"auto"`` for exact up to a limit of 128.
+            **options: How it behaves; see ``LimiterOptions``.
         """
-        return AsyncSlidingWindow(self._port, self._keys, name, limit=limit, period=period)
+        return AsyncSlidingWindow(
+            self._limits, name, spec, limit=limit, period=period, precision=precision, **options
+        )
+
+    def fixed_window(
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        limit: int | None = None,
+        period: Seconds | None = None,
+        **options: Unpack[LimiterOptions],
+    ) -> AsyncFixedWindow:
+        """Make a fixed window: so many, and then none until it is over.
+
+        Args:
+            name: What is limited; each key of it has a window of its own, which begins with the first
+                admission after the last one has ended.
+            spec: All of it in words, such as ``"1000/day"``, instead of the numbers below.
+            limit: The most that a window may hold.
+            period: The length of the window. At least 1 ms.
+            **options: How it behaves; see ``LimiterOptions``.
+        """
+        return AsyncFixedWindow(self._limits, name, spec, limit=limit, period=period, **options)
+
+    def limits(
+        self,
+        *limiters: AsyncTokenBucket | AsyncSlidingWindow | AsyncFixedWindow,
+        **options: Unpack[LimitsOptions],
+    ) -> AsyncLimits:
+        """Ask several limiters of this object together: a call is charged to all of them, or to none.
+
+        Args:
+            *limiters: Which, of different names. Their own options count only where they are used alone.
+            **options: How they behave together; see ``LimitsOptions``.
+        """
+        return AsyncLimits(self._limits, limiters, **options)
 
     def unique_counter(
         self,
@@ -191,19 +317,42 @@ class AsyncCoord:
         *,
         period: str | Sequence[str] = "day",
         tz: str | tzinfo = "UTC",
+        week_start: str = "monday",
         retain: Seconds | None = None,
+        raw: bool = False,
     ) -> AsyncUniqueCounter:
         """Make a counter of different ids.
 
         Args:
             name: What is counted.
-            period: One kind of period to keep, or several: ``minute``, ``hour``, ``day``, ``week`` (ISO),
+            period: One kind of period to keep, or several: ``minute``, ``hour``, ``day``, ``week``,
                 ``month``, ``year``.
             tz: Where a day begins at midnight: an IANA time zone, or a ``tzinfo``.
+            week_start: The day on which a week begins; ``"monday"`` for ISO weeks.
             retain: How long a period is kept after its end; ``None`` for a day (minutes), 31 days
                 (hours), 400 days (days), 800 days (weeks), 5 years (months) or 10 years (years).
+            raw: Whether ids go as they are into a HyperLogLog that others use too, by ``PFADD`` and
+                ``PFCOUNT``. Nothing is counted exactly then, and no ranges are rolled up.
         """
-        return AsyncUniqueCounter(self._port, self._keys, name, Calendar(period, tz, retain, self._clock))
+        calendar = Calendar(period, tz, retain, self._clock, week_start)
+        return AsyncUniqueCounter(self._port, self._keys, name, calendar, raw=raw)
+
+    def sliding_unique_counter(
+        self, name: str, *, window: Seconds = 300, buckets: int = 60, exact: bool = False
+    ) -> AsyncSlidingUniqueCounter:
+        """Make a counter of the different ids of the last so many seconds.
+
+        Args:
+            name: What is counted.
+            window: How far back it reaches, in seconds. At least 1 ms.
+            buckets: Into how many pieces the window is cut, up to 1,000: what it counts may reach back one
+                piece too far.
+            exact: Whether to remember when each id was last seen instead, at 60 to 110 bytes an id.
+        """
+        calendar = Calendar("minute", "UTC", None, self._clock)
+        return AsyncSlidingUniqueCounter(
+            self._port, self._keys, name, calendar, window=window, buckets=buckets, exact=exact
+        )
 
     def activity(
         self,
@@ -212,6 +361,7 @@ class AsyncCoord:
         period: str | Sequence[str] = "day",
         ids: Literal["int", "text"] = "int",
         tz: str | tzinfo = "UTC",
+        week_start: str = "monday",
         retain: Seconds | None = None,
     ) -> AsyncActivity:
         """Make a record of who was active when.
@@ -219,24 +369,58 @@ class AsyncCoord:
         Args:
             name: What is recorded.
             period: As for ``unique_counter``.
-            ids: ``"int"`` if ids are small numbers, ``"text"`` to number any other kind densely.
+            ids: ``"int"`` if ids are numbers, best of all those of a sequence; ``"text"`` for any other kind,
+                and for numbers that are scattered.
             tz: As for ``unique_counter``.
+            week_start: On which day a week begins; ``"monday"`` for ISO weeks.
             retain: As for ``unique_counter``.
         """
-        return AsyncActivity(self._port, self._keys, name, Calendar(period, tz, retain, self._clock), ids)
+        calendar = Calendar(period, tz, retain, self._clock, week_start)
+        return AsyncActivity(Marker(self._port, calendar, ids), Track(self._keys, name))
 
     def leaderboard(
-        self, name: str, *, order: Order = "desc", keep: Keep = "last", ties: Ties = "competition"
+        self,
+        name: str,
+        *,
+        order: Order = "desc",
+        keep: Keep = "last",
+        ties: Ties = "competition",
+        tiebreak: Tiebreak = "name",
+        member_ttl: Seconds | None = None,
+        period: str | Sequence[str] | Mapping[str, Keep] | None = None,
+        tz: str | tzinfo = "UTC",
+        week_start: str = "monday",
+        retain: Seconds | None = None,
+        seasons: Sequence[Season] = (),
     ) -> AsyncLeaderboard:
-        """Make a leaderboard. Its key is permanent.
+        """Make a leaderboard. Its keys are permanent, unless it has periods.
 
         Args:
             name: The board.
             order: ``"desc"`` if more is better, ``"asc"`` if less is.
-            keep: Which score stays when a member submits again: ``"last"``, ``"best"`` or ``"sum"``.
-            ties: How equal scores rank: ``"competition"`` (1, 2, 2, 4), or ``"ordinal"`` by name.
+            keep: Which score stays when a member submits again: ``"last"``, ``"best"``, ``"worst"``,
+                ``"sum"`` or ``"first"``.
+            ties: How equal scores rank, unless a read says otherwise: ``"competition"`` (1, 2, 2, 4),
+                ``"modified"`` (1, 3, 3, 4), ``"dense"`` (1, 2, 2, 3), ``"fractional"`` (1, 2.5, 2.5, 4) or
+                ``"ordinal"`` (1, 2, 3, 4).
+            tiebreak: How equal scores stand: by ``"name"``, or ``"first"`` who reached it first. A board
+                keeps that of its first submission.
+            member_ttl: How long a score lives after its member's last submission; ``None`` for ever.
+            period: What each submission feeds at once, if not one permanent board: one or several of
+                ``"minute"``, ``"hour"``, ``"day"``, ``"week"``, ``"month"``, ``"year"``, ``"season"`` and
+                ``"all"``, or a rule to keep scores by for each: ``{"day": "best", "all": "sum"}``. The first
+                is what reads are about, and ``of()`` gives the others.
+            tz: As for ``unique_counter``.
+            week_start: On which day a week begins; ``"monday"`` for ISO weeks.
+            retain: As for ``unique_counter``; a season is kept for 5 years.
+            seasons: The seasons that there are, for ``period="season"``. Between seasons nothing is kept
+                under that.
         """
-        return AsyncLeaderboard(self._port, self._keys, name, order=order, keep=keep, ties=ties)
+        schedule = Schedule.of(
+            period, tz=tz, week_start=week_start, retain=retain, seasons=seasons, clock=self._clock
+        )
+        setup = Setup(self._port, self._keys, name, order, keep, ties, tiebreak, member_ttl, schedule)
+        return AsyncLeaderboard(setup)
 
 
 @twin_of(AsyncCoord)
@@ -258,6 +442,7 @@ class Coord:
         self._port = ThreadPort(client, call_timeout=limit, owned=owned)
         self._clock = ServerClock(self._port)
         self._locks = LockRoom(self._port, self._keys)
+        self._limits = LimitRoom(self._port, self._keys)
         self._where = type(client).__name__ if owned is None else owned.shown
 
     @classmethod
@@ -277,6 +462,7 @@ class Coord:
 
     def close(self) -> None:
         self._locks.close()
+        step(self._limits.close())
         step(self._port.close())
 
     def __enter__(self) -> Self:
@@ -293,29 +479,93 @@ class Coord:
         *,
         ttl: Seconds = 10,
         renew: bool = True,
+        renew_in: Literal["loop", "thread"] = "loop",
         max_hold: Seconds | None = None,
         fair: bool = False,
         reentrant: bool = False,
         wait: Literal["signal", "poll"] = "signal",
+        replicas: int = 0,
+        fsync: bool = False,
     ) -> Lock:
         return Lock(
             self._locks,
             name,
             ttl=ttl,
             renew=renew,
+            renew_in=renew_in,
             max_hold=max_hold,
             fair=fair,
             reentrant=reentrant,
             wait=wait,
+            replicas=replicas,
+            fsync=fsync,
         )
 
-    def token_bucket(
-        self, name: str, *, rate: float, period: Seconds = 1, burst: int | None = None
-    ) -> TokenBucket:
-        return TokenBucket(self._port, self._keys, name, rate=rate, period=period, burst=burst)
+    def locks(
+        self,
+        *names: str,
+        ttl: Seconds = 10,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        wait: Literal["signal", "poll"] = "signal",
+        replicas: int = 0,
+        fsync: bool = False,
+    ) -> Locks:
+        return Locks(
+            self._locks,
+            names,
+            ttl=ttl,
+            renew=renew,
+            max_hold=max_hold,
+            wait=wait,
+            replicas=replicas,
+            fsync=fsync,
+        )
 
-    def sliding_window(self, name: str, *, limit: int, period: Seconds) -> SlidingWindow:
-        return SlidingWindow(self._port, self._keys, name, limit=limit, period=period)
+    def fenced(self, name: str) -> Fenced:
+        return Fenced(self._port, self._keys, name)
+
+    def token_bucket(
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        rate: float | None = None,
+        period: Seconds = 1,
+        burst: int | None = None,
+        **options: Unpack[LimiterOptions],
+    ) -> TokenBucket:
+        return TokenBucket(self._limits, name, spec, rate=rate, period=period, burst=burst, **options)
+
+    def sliding_window(
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        limit: int | None = None,
+        period: Seconds | None = None,
+        precision: Precision = "auto",
+        **options: Unpack[LimiterOptions],
+    ) -> SlidingWindow:
+        return SlidingWindow(
+            self._limits, name, spec, limit=limit, period=period, precision=precision, **options
+        )
+
+    def fixed_window(
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        limit: int | None = None,
+        period: Seconds | None = None,
+        **options: Unpack[LimiterOptions],
+    ) -> FixedWindow:
+        return FixedWindow(self._limits, name, spec, limit=limit, period=period, **options)
+
+    def limits(
+        self, *limiters: TokenBucket | SlidingWindow | FixedWindow, **options: Unpack[LimitsOptions]
+    ) -> Limits:
+        return Limits(self._limits, limiters, **options)
 
     def unique_counter(
         self,
@@ -323,9 +573,20 @@ class Coord:
         *,
         period: str | Sequence[str] = "day",
         tz: str | tzinfo = "UTC",
+        week_start: str = "monday",
         retain: Seconds | None = None,
+        raw: bool = False,
     ) -> UniqueCounter:
-        return UniqueCounter(self._port, self._keys, name, Calendar(period, tz, retain, self._clock))
+        calendar = Calendar(period, tz, retain, self._clock, week_start)
+        return UniqueCounter(self._port, self._keys, name, calendar, raw=raw)
+
+    def sliding_unique_counter(
+        self, name: str, *, window: Seconds = 300, buckets: int = 60, exact: bool = False
+    ) -> SlidingUniqueCounter:
+        calendar = Calendar("minute", "UTC", None, self._clock)
+        return SlidingUniqueCounter(
+            self._port, self._keys, name, calendar, window=window, buckets=buckets, exact=exact
+        )
 
     def activity(
         self,
@@ -334,11 +595,29 @@ class Coord:
         period: str | Sequence[str] = "day",
         ids: Literal["int", "text"] = "int",
         tz: str | tzinfo = "UTC",
+        week_start: str = "monday",
         retain: Seconds | None = None,
     ) -> Activity:
-        return Activity(self._port, self._keys, name, Calendar(period, tz, retain, self._clock), ids)
+        calendar = Calendar(period, tz, retain, self._clock, week_start)
+        return Activity(Marker(self._port, calendar, ids), Track(self._keys, name))
 
     def leaderboard(
-        self, name: str, *, order: Order = "desc", keep: Keep = "last", ties: Ties = "competition"
+        self,
+        name: str,
+        *,
+        order: Order = "desc",
+        keep: Keep = "last",
+        ties: Ties = "competition",
+        tiebreak: Tiebreak = "name",
+        member_ttl: Seconds | None = None,
+        period: str | Sequence[str] | Mapping[str, Keep] | None = None,
+        tz: str | tzinfo = "UTC",
+        week_start: str = "monday",
+        retain: Seconds | None = None,
+        seasons: Sequence[Season] = (),
     ) -> Leaderboard:
-        return Leaderboard(self._port, self._keys, name, order=order, keep=keep, ties=ties)
+        schedule = Schedule.of(
+            period, tz=tz, week_start=week_start, retain=retain, seasons=seasons, clock=self._clock
+        )
+        setup = Setup(self._port, self._keys, name, order, keep, ties, tiebreak, member_ttl, schedule)
+        return Leaderboard(setup)

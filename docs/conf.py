@@ -35,9 +35,12 @@ add_module_names = False
 
 # Names of the standard library: their pages are elsewhere, and a build must not need the network.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(collections\.abc\.)?Sequence"),
+    (r"py:.*", r"(collections\.abc\.)?(Mapping|Sequence)"),
+    (r"py:class", r"F|LimiterOptions|LimitsOptions"),  # a type variable; unpacked into keyword arguments
+    (r"py:.*", r"(tuple|Mapping)\[\w+"),  # cut at the comma of a written-out signature
     (r"py:.*", r"(datetime\.)?(date|datetime|timedelta|tzinfo)"),
     (r"py:.*", r"(types\.)?TracebackType"),
+    (r"py:.*", r"(matplotlib\.(axes|figure)\.)?(Axes|Figure)"),
     (r"py:.*", r"(typing\.)?(Literal|Self)"),
     (r"py:.*", r"(bool|bytes|float|int|list|object|str|tuple|type|BaseException|Exception)"),
     (r"py:exc", r"(ImportError|RuntimeError|TimeoutError|TypeError|ValueError)"),

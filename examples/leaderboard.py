@@ -1,4 +1,4 @@
-"""Keep a season's scores, and show a player the rows around their own.
+"""Keep a game's scores: a season, its days, the players around oneself, and one's friends.
 
 Run: python examples/leaderboard.py [URL]
 """
@@ -6,6 +6,7 @@ Run: python examples/leaderboard.py [URL]
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime, timedelta
 
 import anyio
 
@@ -17,24 +18,37 @@ SCORES = {"ann": 310.0, "bob": 290.0, "cyd": 290.0, "dan": 150.0, "eve": 120.0, 
 def blocking(url: str) -> None:
     with Coord.connect(url, prefix="example") as coord:
         board = coord.leaderboard("season-1", keep="best")
-        for member, score in SCORES.items():
-            board.submit(member, score)
+        board.submit_many(SCORES)
         for entry in board.top(4):
             print(f"sync:  {entry.rank}. {entry.member} {entry.score:g}")
-        rise = board.submit("eve", 300)
-        print(f"sync:  eve rises from rank {rise.previous_rank} to {rise.rank}")
-        board.remove(*SCORES)  # a board is permanent until it is emptied
+        dense = ", ".join(f"{entry.rank}. {entry.member}" for entry in board.top(4, ties="dense"))
+        print(f"sync:  the same without gaps: {dense}")
+        board.snapshot("yesterday", ttl=60)
+        rise = board.submit("eve", 300, overtaken=5)
+        passed = ", ".join(row.member for row in rise.overtaken)
+        print(f"sync:  eve rises from rank {rise.previous_rank} to {rise.rank}, past {passed}")
+        moved = board.movement(["eve"], since="yesterday")[0]
+        print(f"sync:  eve is up {moved.up} since yesterday, and better than {board.percentile('eve'):.0f} %")
+        board.clear()  # a board is permanent until it is emptied
 
 
 async def suspending(url: str) -> None:
     async with AsyncCoord.connect(url, prefix="example") as coord:
-        board = coord.leaderboard("season-2", keep="sum")
-        for member, score in SCORES.items():
-            await board.submit(member, score)
-        rows = await board.around("dan", 3)
-        print("async: around dan:", ", ".join(f"{row.rank}. {row.member}" for row in rows))
-        print(f"async: rank of someone unknown: {await board.rank('zed')}")
-        await board.remove(*SCORES)
+        board = coord.leaderboard("season-2", period={"day": "best", "all": "sum"}, retain=60)
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        await board.submit_many(SCORES, at=yesterday)
+        for member in ("ann", "fay"):
+            await board.submit(member, 100)
+        today = ", ".join(f"{row.rank}. {row.member} {row.score:g}" for row in await board.top(3))
+        print(f"async: today: {today}")
+        rows = await board.of("day", ago=1).around("dan", 3)
+        print("async: yesterday around dan:", ", ".join(f"{row.rank}. {row.member}" for row in rows))
+        friends = await board.of("all").ranks_of(["fay", "zed", "ann"])
+        told = ", ".join(
+            "nobody" if row is None else f"{row.rank}. {row.member} {row.score:g}" for row in friends
+        )
+        print(f"async: friends of all time: {told}")
+        await board.of("all").clear()
 
 
 if __name__ == "__main__":

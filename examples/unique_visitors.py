@@ -1,4 +1,4 @@
-"""Count different visitors by day and by month, counting nobody twice.
+"""Count different visitors by day and by month, counting nobody twice; compare days; count who is here now.
 
 Run: python examples/unique_visitors.py [URL]
 """
@@ -10,7 +10,7 @@ from datetime import date, timedelta
 
 import anyio
 
-from coord import AsyncCoord, Coord
+from coord import AsyncCoord, Coord, TooNoisy
 
 MONDAY = date(2025, 6, 2)
 
@@ -26,6 +26,12 @@ def blocking(url: str) -> None:
         week = visitors.count(since=MONDAY, until=MONDAY + timedelta(days=6))
         print(f"sync:  Monday: about {monday.value} (1000 in truth, {monday.low} to {monday.high} at 95 %)")
         print(f"sync:  the week: about {week.value} (2200 in truth, {week.low} to {week.high} at 95 %)")
+        again = visitors.select(at=MONDAY).overlap(visitors.select(at=MONDAY + timedelta(days=1)))
+        print(f"sync:  both days: about {again.value} (800 in truth, {again.low} to {again.high} at 95 %)")
+        try:
+            visitors.select(at=MONDAY).overlap(visitors.select(at=MONDAY + timedelta(days=6)))
+        except TooNoisy as error:
+            print(f"sync:  refused (0 in truth): {error}")
 
 
 async def suspending(url: str) -> None:
@@ -36,6 +42,9 @@ async def suspending(url: str) -> None:
         tuesday = await visitors.count(at=MONDAY + timedelta(days=1))
         june = await visitors.count(period="month", at=MONDAY)
         print(f"async: Tuesday: {tuesday.value} readers; June: {june.value} readers")
+        online = coord.sliding_unique_counter("online", window=300, exact=True)
+        await online.add("ann", "bob", "ann")
+        print(f"async: {(await online.count()).value} readers in the last five minutes")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import coord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 TWINS = {
     getattr(coord, name.removeprefix("Async")): getattr(coord, name)
@@ -41,10 +41,23 @@ class _Awaitable:
             return awaitable(member)
         if inspect.iscoroutinefunction(getattr(self._twin, name)):
             return _coroutine(member)
-        return lambda *args, **kwargs: awaitable(member(*args, **kwargs))
+        return lambda *args, **kwargs: awaitable(member(*map(bare, args), **_bare_values(kwargs)))
 
     def __and__(self, other: Self) -> Any:
         return awaitable(self._inner & other._inner)
+
+    def __or__(self, other: Self) -> Any:
+        return awaitable(self._inner | other._inner)
+
+    def __xor__(self, other: Self) -> Any:
+        return awaitable(self._inner ^ other._inner)
+
+    def __sub__(self, other: Self) -> Any:
+        return awaitable(self._inner - other._inner)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        for one in self._inner:
+            yield one
 
     async def __aenter__(self) -> Any:
         entered = self._inner.__enter__()
@@ -56,6 +69,19 @@ class _Awaitable:
 
 def _coroutine(member: Callable[..., Any]) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        return awaitable(member(*args, **kwargs))
+        return awaitable(member(*map(bare, args), **_bare_values(kwargs)))
 
     return call
+
+
+def bare(thing: Any) -> Any:
+    """Unwrap what ``awaitable`` wrapped, also inside of a list, a tuple or a dictionary."""
+    if isinstance(thing, _Awaitable):
+        return thing._inner
+    if isinstance(thing, list | tuple):
+        return type(thing)(map(bare, thing))
+    return _bare_values(thing) if isinstance(thing, dict) else thing
+
+
+def _bare_values(things: dict[str, Any]) -> dict[str, Any]:
+    return {name: bare(thing) for name, thing in things.items()}

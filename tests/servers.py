@@ -18,6 +18,8 @@ import redis
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+BUS, LAST_PORT = 10_000, 65_536
+"""A cluster's nodes talk to each other on a port that is so much higher; Redis 6.2 knows no other."""
 READY = (b"Ready to accept connections", b"Running mode=sentinel", b"monitor master")
 
 
@@ -112,23 +114,24 @@ def cluster(binary: Path) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         nodes = []
         for _ in slots:
-            options = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
-            options += ["--cluster-node-timeout", "2000"]
-            bus = options[3]
-            nodes.append((stack.enter_context(running(binary, *options)), bus))
-        clients = [stack.enter_context(redis.Redis(port=node.port)) for node, _ in nodes]
+            port = free_port()
+            while port + BUS >= LAST_PORT:
+                port = free_port()
+            options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
+            nodes.append(stack.enter_context(running(binary, *options, port=port)))
+        clients = [stack.enter_context(redis.Redis(port=node.port)) for node in nodes]
         for epoch, (client, (low, high)) in enumerate(zip(clients, slots, strict=True), 1):
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", low, high)
+            client.execute_command("CLUSTER", "ADDSLOTS", *range(low, high + 1))
             client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", epoch)
-        for node, bus in nodes[1:]:
-            clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
+        for node in nodes[1:]:
+            clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", node.port)
 
         def settled() -> bool:
             states = [client.execute_command("CLUSTER", "INFO") for client in clients]
             return all(b"cluster_state:ok" in one and b"cluster_known_nodes:3" in one for one in states)
 
         until(settled, "the cluster's nodes agree")
-        yield f"redis+cluster://{nodes[0][0].address}"
+        yield f"redis+cluster://{nodes[0].address}"
 
 
 @contextlib.contextmanager

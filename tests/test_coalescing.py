@@ -8,6 +8,7 @@ import gc
 import os
 import random
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.anyio
 
 ECHO = Command("ECHO", parse=lambda reply: reply, repeatable=True)
 ONCE = Command("ECHO", parse=lambda reply: reply, repeatable=False)
+WHICH: Command[Any] = Command("CLIENT", parse=lambda reply: reply, repeatable=True)
 GET = Command("GET", parse=lambda reply: reply, repeatable=True)
 
 
@@ -425,14 +427,11 @@ async def test_cancelled_callers_never_disturb_their_neighbours(server: str, pre
 
 
 def test_any_event_loop_will_do(real_server: str, prefix: str) -> None:
-    """The same object even serves one loop after another."""
     uvloop = pytest.importorskip("uvloop")
-    client = redis.asyncio.Redis.from_url(real_server)
-    hub = AsyncCoord(client, prefix=prefix)
 
     async def use() -> None:
-        await _storm(hub)
-        await client.aclose()
+        async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
+            await _storm(hub)
 
     for factory in (uvloop.new_event_loop, asyncio.new_event_loop):
         with asyncio.Runner(loop_factory=factory) as runner:
@@ -551,6 +550,19 @@ async def test_a_connection_with_something_left_to_read_is_not_shared(real_serve
         assert not trunk.Trunk.can_be(connection)
         await connection.disconnect()
         await pool.release(connection)
+
+
+async def test_what_must_follow_a_call_follows_it_on_a_connection_of_its_own(
+    real_server: str, prefix: str
+) -> None:
+    """WAIT speaks of its connection's writes, and would hold up everybody else's replies."""
+    async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
+        shared = await hub._port.run(WHICH([], "ID"))
+        followed = replace(WHICH([], "ID"), then=lambda _reply, _seconds: ("CLIENT", "ID"))
+        first, second = await hub._port.run(followed)
+
+        assert first == second != shared
+        assert await hub._port.run(WHICH([], "ID")) == shared
 
 
 async def test_sharing_can_be_switched_off(real_server: str, prefix: str) -> None:

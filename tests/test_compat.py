@@ -340,7 +340,7 @@ async def test_a_subclass_may_have_waiters_woken(
     room = getattr(waiting, "inner", waiting)._flow()._room
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(in_a_thread_if_sync, waiting)
-        while not room.wakeups._confirmed:
+        while not room.wakeups._listener(None)._confirmed:
             await anyio.sleep(0.001)
         await held.release()
     await close(getattr(waiting, "inner", waiting))

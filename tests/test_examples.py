@@ -15,15 +15,54 @@ PROMISES = {
         "5 tasks wrote one after the other",
         "still held by another",
     ],
+    "several_locks": [
+        "holding ann, bob with one lease",
+        "one of them and another: None",
+        "36 transfers later there are 400 in all",
+    ],
+    "fenced_value": [
+        "has been there",
+        "sync:  the balance is b'150'",
+        "after 5 deposits of 10 the balance is b'50'",
+    ],
+    "quorum": [
+        "another try meanwhile gives None",
+        "5 tasks held it in turn; fences in order: True",
+        "no majority, since these failed",
+    ],
     "token_bucket": ["request 6: denied, retry after", "costs 4: True; then one that costs 3: False"],
     "sliding_window": ["attempt 4: denied, retry after", "of 20 attempts at once, 3 were allowed"],
-    "unique_visitors": ["1000 in truth", "Tuesday: 2 readers; June: 3 readers"],
+    "compare_limiters": ["token bucket           █       ██████████", "async: 10 workers had their turns"],
+    "llm_client": [
+        "then False for want of tokens",
+        "requests left: 59",
+        "8 questions were answered",
+        "'requests' denies for now",
+    ],
+    "unique_visitors": [
+        "1000 in truth",
+        "800 in truth",
+        "Tuesday: 2 readers; June: 3 readers",
+        "2 readers in the last five minutes",
+    ],
     "daily_actives": [
         "on both 40; was 75 among them? True",
+        "lost 60, on either 130",
         "in the week 130",
+        "2025-06-02   100  100%  40%   -",
         "three days 1; is it cyd? True",
+        "on two of them: bob, cyd",
     ],
-    "leaderboard": ["1. ann 310", "from rank 5 to 2", "around dan: 2. bob, 4. dan, 5. eve"],
+    "funnels": ["ordered    1       25%          25%", "paid    1       33%", "stuck at the cart: ann, cyd"],
+    "leaderboard": [
+        "1. ann 310",
+        "without gaps: 1. ann, 2. bob, 2. cyd, 3. dan",
+        "from rank 5 to 2, past bob, cyd, dan",
+        "up 3 since yesterday, and better than 75 %",
+        "today: 1. ann 100, 1. fay 100",
+        "around dan: 2. cyd, 4. dan, 5. eve",
+        "of all time: 4. fay 190, nobody, 1. ann 410",
+    ],
 }
 
 

@@ -132,6 +132,14 @@ def test_locks_of_other_names_do_not_matter(check: str) -> None:
     assert found(History(attempts)) == {}
 
 
+def test_what_a_lock_with_a_queue_refuses_is_not_judged() -> None:
+    attempts = [hold("a1", 1, 2, 10), refusal("b1", 20, 21)]
+
+    assert found(History(attempts)) == {"unexplained refusals": 1}
+    assert found(History(attempts, queues=frozenset({"lock"}))) == {}
+    assert judged_refusals(History(attempts, queues=frozenset({"lock"}))) == 0
+
+
 def test_a_refusal_near_a_hold_whose_end_nobody_saw_cannot_be_judged() -> None:
     assert judged_refusals(GOOD) == 1
 

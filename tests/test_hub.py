@@ -127,7 +127,7 @@ async def test_a_coord_works_without_with_and_before_any_loop(real_server: str, 
     hub.close()
     program = (
         "import asyncio, sys; from coord import AsyncCoord\n"
-        "hub = AsyncCoord.connect(sys.argv[1], prefix='early'); lock = hub.lock('x', ttl=.05)\n"
+        "hub = AsyncCoord.connect(sys.argv[1], prefix='early'); lock = hub.lock('x', ttl=5)\n"
         "async def main():\n  async with lock: pass\n  await hub.close()\n"
         "asyncio.run(main())"
     )

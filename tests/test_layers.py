@@ -13,13 +13,17 @@ import coord
 
 ROOT = Path(coord.__file__).parent
 NOT_ROOMS = {ROOT / name for name in ("__init__.py", "__main__.py", "hub.py", "compat.py", "quorum.py")}
-ROOMS = sorted({*ROOT.glob("*.py"), *ROOT.glob("locks/*.py")} - NOT_ROOMS)
+APART = {"_engine", "commands", "demo"}
+PACKAGES = sorted({path.parent.name for path in ROOT.glob("*/__init__.py")} - APART)
+ROOMS = sorted(
+    {*ROOT.glob("*.py"), *(path for one in PACKAGES for path in (ROOT / one).glob("*.py"))} - NOT_ROOMS
+)
 ENGINE = sorted((ROOT / "_engine").glob("*.py"))
 ROOM_NAMES = {f"coord.{path.stem}" for path in ROOMS if path.parent == ROOT} - {"coord.errors"} | {
-    "coord.locks"
+    f"coord.{one}" for one in PACKAGES
 }
 WORLDLY = {"asyncio", "anyio", "threading", "time", "redis", "valkey", "socket", "subprocess", "concurrent"}
-SHARED = {"script", "port", "keys", "checks", "faces", "replies", "clock", "wakeups", "renewals"}
+SHARED = {"script", "port", "keys", "checks", "faces", "replies", "clock", "listeners", "renewals", "nodes"}
 
 
 def imports(path: Path) -> set[str]:
@@ -45,7 +49,7 @@ def test_a_room_knows_only_pure_things_and_the_engines_front(path: Path) -> None
 
 @pytest.mark.parametrize("path", ENGINE, ids=lambda path: path.stem)
 def test_the_engine_knows_no_room(path: Path) -> None:
-    assert not {name for name in imports(path) if name.startswith("coord.locks")}
+    assert not {name for name in imports(path) if name.startswith(tuple(f"coord.{one}." for one in PACKAGES))}
     assert not imports(path) & (ROOM_NAMES | {"coord.hub", "coord"})
 
 

@@ -15,6 +15,7 @@ import time_machine
 
 from coord import AsyncCoord, Coord, LockTimeout
 from coord._engine.port import step
+from coord.locks.calls import LockCalls
 from tests.conftest import keys_of
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ async def test_nobody_who_only_tries_gets_past_those_who_wait(
 ) -> None:
     with Coord.connect("memory://") as hub:
         assert hub.lock("x", fair=True).try_acquire() is not None
-    client.zadd(f"{prefix}:lock:{{x}}:queue", {"somebody": 1})
-    client.zadd(f"{prefix}:lock:{{x}}:alive", {"somebody": 2**52})
+    client.zadd(f"{prefix}:lock:{{x}}:queue", {"home:somebody": 1})
+    client.zadd(f"{prefix}:lock:{{x}}:alive", {"home:somebody": 2**52})
 
     assert await coord.lock("x", fair=True).try_acquire() is None
     with pytest.raises(LockTimeout):
@@ -139,13 +140,14 @@ class Line:
 
     def __init__(self, room: LockRoom, clock: Any, dice: random.Random) -> None:
         self.room, self.clock, self.dice = room, clock, dice
+        self.lock = LockCalls(room.keys, "x", fair=True)
         self.waiting: list[str] = []  # the living, in order of arrival
         self.holder: str | None = None
         self.now = self.corpse_until = 0.0
         self.arrived = self.granted = 0
 
     def ask(self, token: str) -> None:
-        grant = step(self.room.acquire("x", token, self.TTL, fair=True, queued=True))
+        grant = step(self.room.acquire(self.lock, token, self.TTL, f"home:{token}", on_repeat=bool))
         if grant.fence is not None:
             assert self.holder is None, "two holders"
             assert self.now >= self.corpse_until, "before the dead holder's lease had ended"
@@ -167,19 +169,19 @@ class Line:
         self.now += seconds
         self.clock.shift(seconds)
         if self.holder is not None:
-            assert step(self.room.renew("x", self.holder, self.TTL))
+            assert step(self.room.renew(self.lock, self.holder, self.TTL))
         for token in self.dice.sample(self.waiting, len(self.waiting)):
             self.ask(token)
 
     def release(self) -> None:
         if self.holder is not None:
-            assert step(self.room.release("x", self.holder, channel="c", fair=True))
+            assert step(self.room.release(self.lock, self.holder))
             self.holder = None
 
     def give_up(self) -> None:
         if self.waiting:
             gone = self.waiting.pop(self.dice.randrange(len(self.waiting)))
-            step(self.room.release("x", gone, channel="c", fair=True, end_anyway=True))
+            step(self.room.release(self.lock, gone, f"home:{gone}", end_anyway=True))
 
     def die_waiting(self) -> None:
         if self.waiting:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
@@ -22,8 +23,8 @@ class FixedClock:
         return NOW.timestamp()
 
 
-def calendar(*kinds: str, tz: Any = "UTC") -> Calendar:
-    return Calendar(kinds or KINDS, tz, None, cast("ServerClock", FixedClock()))
+def calendar(*kinds: str, tz: Any = "UTC", week_start: str = "monday") -> Calendar:
+    return Calendar(kinds or KINDS, tz, None, cast("ServerClock", FixedClock()), week_start)
 
 
 def label(kind: str, moment: datetime, tz: Any = "UTC") -> str:
@@ -63,6 +64,72 @@ def test_the_hour_that_a_clock_change_repeats_is_two_periods() -> None:
     assert label("minute", first, "Asia/Kolkata") == "2026-10-25T0600+0530"
 
 
+def test_a_week_may_begin_on_another_day_and_is_then_called_after_it() -> None:
+    sundays = calendar("week", week_start="sunday")
+    week = sundays.period("week", NOW)
+
+    assert week.label == "2026-11-15"
+    assert (week.start, week.end) == (datetime(2026, 11, 15, tzinfo=UTC), datetime(2026, 11, 22, tzinfo=UTC))
+    assert sundays.period("week", datetime(2026, 11, 22, tzinfo=UTC)).label == "2026-11-22"
+    assert calendar("week", week_start="saturday").period("week", NOW).label == "2026-11-21"
+    with pytest.raises(ValueError, match="week_start must be one of"):
+        calendar("week", week_start="Sunday")
+
+
+@pytest.mark.parametrize("now", [datetime(2024, 12, 29, 23, 59, 59, tzinfo=UTC),
+                                 datetime(2024, 12, 30, tzinfo=UTC), datetime(2027, 1, 3, 23, tzinfo=UTC)],
+                         ids=str)  # fmt: skip
+def test_the_last_weeks_of_a_year_are_weeks_on_end(now: datetime) -> None:
+    weeks = step(calendar("week").resolve(calendar("week").choose(last=60), now))
+
+    assert weeks[-1].label == f"{now.isocalendar().year}-W{now.isocalendar().week:02}"
+    assert {week.end - week.start for week in weeks} == {timedelta(days=7)}
+    assert all(later.start == earlier.end for earlier, later in pairwise(weeks))
+    assert len({week.label for week in weeks}) == 60
+
+
+def test_a_midnight_that_the_clocks_skip_begins_the_day_when_they_have_moved_on() -> None:
+    """In Beirut, 2021-03-28 begins at one o'clock."""
+    beirut = calendar(tz="Asia/Beirut")
+    (hour,) = step(beirut.select("hour", at=date(2021, 3, 28)))
+    (day,) = step(beirut.select("day", at=date(2021, 3, 28)))
+
+    assert hour.label == "2021-03-28T01+0300"
+    assert hour.start == day.start == datetime(2021, 3, 27, 22, tzinfo=UTC)
+    assert day.end - day.start == timedelta(hours=23)
+
+
+def test_a_midnight_that_comes_twice_begins_the_day_once() -> None:
+    """In Havana, 2020-11-01 has two midnights."""
+    havana = calendar(tz="America/Havana")
+    twice = [datetime(2020, 11, 1, hour, 30, tzinfo=UTC) for hour in (4, 5)]
+    days = {period.label: period.start for at in twice for period in step(havana.select("day", at=at))}
+
+    assert days == {"2020-11-01": datetime(2020, 11, 1, 4, tzinfo=UTC)}
+    assert [step(havana.select("hour", at=at))[0].label for at in twice] == [
+        "2020-11-01T00-0400",
+        "2020-11-01T00-0500",
+    ]
+
+
+def test_a_day_that_a_place_skipped_ends_a_range_and_belongs_to_none() -> None:
+    """Samoa had no 2011-12-30."""
+    days = step(calendar("day", tz="Pacific/Apia").select(since=date(2011, 12, 28), until=date(2012, 1, 1)))
+
+    assert [day.label for day in days] == ["2011-12-28", "2011-12-29", "2011-12-31", "2012-01-01"]
+    since = step(calendar("day", tz="Pacific/Apia").select(since=date(2011, 12, 30), until=date(2012, 1, 1)))
+    assert [day.label for day in since] == ["2011-12-31", "2012-01-01"]
+
+
+def test_an_hour_in_which_the_clocks_change_by_half_an_hour_holds_its_moments() -> None:
+    zone = ZoneInfo("Australia/Lord_Howe")
+    moment = datetime(2026, 4, 4, 15, 5, tzinfo=UTC).astimezone(zone)
+    hour = calendar("hour", tz="Australia/Lord_Howe").period("hour", moment)
+
+    assert hour.label == "2026-04-05T01+1030"
+    assert hour.start <= moment < hour.end
+
+
 moments = st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1))
 zones = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"])
 
@@ -76,7 +143,8 @@ def test_every_moment_is_in_its_period_and_periods_touch(naive: datetime, tz: st
     following = kept.period(kind, period.end.astimezone(zone))
 
     assert period.start <= moment < period.end
-    assert following.start == period.end
+    assert following.start <= period.end < following.end
+    assert following.start == period.end or tz == "Australia/Lord_Howe", "half an hour, twice a year"
     assert following.label > period.label or "+" in period.label or "-" in period.label[10:]
     assert kept.period(kind, period.start.astimezone(zone)) == period
 
@@ -97,6 +165,69 @@ def test_selections() -> None:
         "2026-03-01",
     ]
     assert len(labels(last=1000)) == 1000
+
+
+def test_a_list_of_instants_chooses_the_period_of_each_once() -> None:
+    days = step(calendar("day").select(at=[date(2026, 5, 2), NOW, date(2026, 5, 1), date(2026, 5, 2)]))
+
+    assert [day.label for day in days] == ["2026-05-01", "2026-05-02", "2026-11-21"]
+    with pytest.raises(ValueError, match="at least one instant"):
+        calendar("day").choose(at=[])
+    with pytest.raises(TypeError, match="an instant is"):
+        calendar("day").choose(at="2026-05-01")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="more than 1000 periods"):
+        step(calendar("day").select(at=[date(2000 + n // 12, n % 12 + 1, 1) for n in range(1001)]))
+
+
+def test_a_choice_is_resolved_by_the_now_that_it_is_given() -> None:
+    days = calendar("day")
+    now = datetime(2024, 12, 30, 0, 0, 1, tzinfo=UTC)
+
+    assert [day.label for day in step(days.resolve(days.choose(), now))] == ["2024-12-30"]
+    assert [day.label for day in step(days.resolve(days.choose(since=date(2024, 12, 29)), now))] == [
+        "2024-12-29",
+        "2024-12-30",
+    ]
+
+
+def grouped(kind: str, tz: str = "UTC", now: datetime = NOW, **chosen: Any) -> list[str]:
+    kept = calendar(kind, tz=tz)
+    groups = kept.grouped(step(kept.resolve(kept.choose(kind, **chosen), now)), now)
+    assert [part for group in groups for part in group.parts] == step(
+        kept.resolve(kept.choose(kind, **chosen), now)
+    )
+    return [
+        group.whole.label if group.whole else f"{group.parts[0].label}..{group.parts[-1].label}"
+        for group in groups
+    ]
+
+
+def test_the_days_of_a_month_that_is_over_are_one_group() -> None:
+    assert grouped("day", since=date(2026, 1, 1), until=date(2026, 12, 31)) == [
+        *(f"2026-{month:02}" for month in range(1, 11)),
+        "2026-11-01..2026-11-30",
+        "2026-12-01..2026-12-31",
+    ]
+    assert grouped("day", since=date(2026, 5, 2), until=date(2026, 7, 30)) == [
+        "2026-05-02..2026-05-31", "2026-06", "2026-07-01..2026-07-30",
+    ]  # fmt: skip
+    assert grouped("month", last=13) == ["2025-11..2025-12", "2026-01..2026-11"]
+    assert grouped("week", since=date(2026, 1, 1)) == ["2026-W01..2026-W47"]
+
+
+def test_days_with_a_gap_do_not_make_up_a_month() -> None:
+    june = [date(2026, 6, day) for day in range(1, 31)]
+
+    assert grouped("day", at=june) == ["2026-06"]
+    assert grouped("day", at=june[:9] + june[10:]) == ["2026-06-01..2026-06-30"]
+
+
+def test_the_hours_of_a_day_on_which_the_clocks_change_are_a_group_too() -> None:
+    for day in (date(2026, 3, 29), date(2026, 10, 25)):
+        after = datetime.combine(day + timedelta(days=1), time(), ZoneInfo("Europe/Berlin"))
+        chosen: dict[str, Any] = {"since": day, "until": after - timedelta(seconds=1)}
+
+        assert grouped("hour", "Europe/Berlin", **chosen) == [day.isoformat()]
 
 
 def test_months_and_years_go_back_without_skipping() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from coord import AsyncCoord, Coord
-from coord._engine.port import step
+from coord._engine.port import run_all, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,3 +43,53 @@ async def test_a_race_ends_when_enough_is_known(flavour: str) -> None:
     outcomes = await race(flavour, lambda known: any(one is not None for one in known))
 
     assert any(one is not None for one in outcomes)
+
+
+class Recorder:
+    """Runs calls that are numbers; a negative one fails."""
+
+    def __init__(self, port: Any) -> None:
+        self.race = port.race
+        self.sent: list[int] = []
+
+    async def run(self, call: Any) -> int:
+        self.sent.append(call)
+        if call < 0:
+            raise ValueError(call)
+        return int(call) * 10
+
+
+async def together(flavour: str, calls: list[Any]) -> tuple[Any, list[int]]:
+    """What ``run_all`` answers or raises, and which calls were sent."""
+
+    async def over(port: Any) -> tuple[Any, list[int]]:
+        recorder: Any = Recorder(port)
+        try:
+            return await run_all(recorder, calls), sorted(recorder.sent)
+        except ValueError as error:
+            return error.args[0], sorted(recorder.sent)
+
+    if flavour == "sync":
+        with Coord.connect("memory://") as hub:
+            return step(over(hub._port))
+    async with AsyncCoord.connect("memory://") as async_hub:
+        return await over(async_hub._port)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 11])
+async def test_calls_that_travel_together_are_answered_in_order(flavour: str, count: int) -> None:
+    answers, sent = await together(flavour, list(range(count)))
+
+    assert answers == [10 * number for number in range(count)]
+    assert sent == list(range(count))
+
+
+async def test_a_first_call_that_fails_keeps_the_others_home(flavour: str) -> None:
+    assert await together(flavour, [-1, 2, 3]) == (-1, [-1])
+
+
+async def test_the_first_failure_is_raised_when_no_call_is_under_way(flavour: str) -> None:
+    error, sent = await together(flavour, [1, 2, -3, -4, 5, 6, 7])
+
+    assert error == -3
+    assert sent == [-4, -3, 1, 2, 5]

@@ -7,7 +7,7 @@ import pytest
 
 from coord._engine.keys import Keys
 from coord._engine.port import step
-from coord.leaderboard import Leaderboard
+from coord.leaderboard import Leaderboard, Setup
 
 
 async def answer(value: int) -> int:
@@ -63,4 +63,4 @@ class SuspendingPort:
 
 def test_a_sync_object_on_a_suspending_port_says_so() -> None:
     with pytest.raises(RuntimeError, match="given an async port"):
-        Leaderboard(cast("Any", SuspendingPort()), Keys("p"), "x").len()
+        Leaderboard(Setup(cast("Any", SuspendingPort()), Keys("p"), "x")).len()

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from coord import Coord, Estimate, WrongKeyType
+from coord import AsyncCoord, Coord, Estimate, WrongKeyType
+from coord._engine.clock import ServerClock
+from coord.uniques.sketch import Sketch
+from coord.uniques.store import hash_of
 from tests.conftest import keys_of, server_time
 
 pytestmark = pytest.mark.anyio
@@ -96,17 +100,168 @@ async def test_a_bulk_of_any_size_is_added_in_slices(coord: Any) -> None:
     assert not estimate.exact
 
 
-def test_the_bounds_hold_about_as_often_as_they_say(real_server: str, prefix: str) -> None:
-    """Of 200 different sets, 95 % within; three in a thousand runs of a right estimator fall below 177."""
-    with Coord.connect(real_server, prefix=prefix) as hub:
-        inside = 0
-        for trial in range(200):
-            counter = hub.unique_counter(f"t{trial}", retain=60)
-            counter.add(*(f"{trial}/{n}" for n in range(3000)), at=MAY)
-            estimate = counter.count(at=MAY)
-            inside += estimate.low <= 3000 <= estimate.high
+async def test_up_to_512_ids_are_counted_exactly_and_more_are_not(coord: Any) -> None:
+    visitors = coord.unique_counter("v")
+    await visitors.add(*range(500), at=MAY)
+    await visitors.add(*range(100, 512), at=MAY)
+    assert await visitors.count(at=MAY) == Estimate(512, 512, 512, exact=True)
 
-    assert 177 <= inside <= 200
+    await visitors.add(*range(512), at=MAY)
+    assert await visitors.count(at=MAY) == Estimate(512, 512, 512, exact=True), "all of them are known"
+
+    await visitors.add("one more", at=MAY)
+    promoted = await visitors.count(at=MAY)
+    assert not promoted.exact
+    assert promoted.low <= 513 <= promoted.high
+
+
+@pytest.mark.parametrize(
+    "sizes", [[513], [512, 1], [1, 512], [511, 1, 1], [700, 700], [1000, 3000], [300] * 5]
+)
+async def test_promotion_counts_nobody_twice(
+    coord: Any, client: Any, prefix: str, server: str, sizes: list[int]
+) -> None:
+    """However the ids come, the sketch is the one of all their hashes, and stays it."""
+    visitors = coord.unique_counter("v")
+    expected = Sketch()
+    for number, size in enumerate(sizes):
+        ids = [f"{number}/{one}" for one in range(size)]
+        await visitors.add(*ids, at=MAY)
+        for one in ids:
+            expected.add(b"%d" % hash_of(one.encode()))
+    total = sum(sizes) if server.startswith("memory") else expected.count()
+    assert (await visitors.count(at=MAY)).value == total
+
+    for number, size in enumerate(sizes):
+        await visitors.add(*(f"{number}/{one}" for one in range(size)), at=MAY)
+    (key,) = keys_of(client, prefix)
+
+    assert (await visitors.count(at=MAY)).value == total
+    assert not (await visitors.count(at=MAY)).exact
+    if not server.startswith("memory"):
+        assert client.type(key) == b"string"
+
+
+async def test_an_exact_period_is_small(coord: Any, client: Any, prefix: str, server: str) -> None:
+    if server.startswith("memory"):
+        pytest.skip("nothing to measure")
+    await coord.unique_counter("v").add(*range(512), at=MAY)
+    (key,) = keys_of(client, prefix)
+
+    assert client.object("encoding", key) == b"intset"
+    assert client.memory_usage(key) <= 5300
+
+
+def test_many_adders_at_once_lose_nobody_where_the_set_becomes_a_sketch(
+    real_server: str, prefix: str
+) -> None:
+    with Coord.connect(real_server, prefix=prefix) as hub:
+        visitors = hub.unique_counter("v")
+
+        def work(number: int) -> None:
+            for one in range(60):
+                visitors.add(f"{number}/{one}", f"{number}/{one + 1}", at=MAY)
+
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(work, range(16)))
+        together = visitors.count(at=MAY)
+        alone = hub.unique_counter("alone")
+        alone.add(*(f"{number}/{one}" for number in range(16) for one in range(61)), at=MAY)
+
+        assert together == alone.count(at=MAY)
+        assert not together.exact
+
+
+async def test_one_add_gives_every_key_its_time_to_live_whatever_is_there(
+    coord: Any, client: Any, prefix: str
+) -> None:
+    visitors = coord.unique_counter("v", period=["hour", "day", "week"], retain=timedelta(hours=1))
+    await visitors.add("ann")
+    for key in keys_of(client, prefix):
+        client.persist(key)
+    await visitors.add(*range(600))
+
+    assert all(client.pttl(key) > 3_599_000 for key in keys_of(client, prefix))
+    assert len(keys_of(client, prefix)) == 3
+
+
+@pytest.mark.parametrize("verb", ["lpush", "set"])
+async def test_an_add_refused_at_its_second_key_has_not_written_the_first(
+    coord: Any, client: Any, prefix: str, verb: str
+) -> None:
+    getattr(client, verb)(f"{prefix}:unique:{{v}}:month:2015-05", "x")
+    visitors = coord.unique_counter("v", period=["day", "month"])
+    with pytest.raises(WrongKeyType):
+        await visitors.add("ann", at=MAY)
+    with pytest.raises(WrongKeyType):
+        await visitors.count(period="month", at=MAY)
+
+    assert len(keys_of(client, prefix)) == 1
+    client.delete(f"{prefix}:unique:{{v}}:month:2015-05")
+
+
+async def test_a_string_that_is_no_sketch_is_named(coord: Any, client: Any, prefix: str, server: str) -> None:
+    key = f"{prefix}:unique:{{v}}:day:2015-05-17"
+    client.set(key, "not a sketch")
+    with pytest.raises(WrongKeyType, match="2015-05-17"):
+        await coord.unique_counter("v").add("ann", at=MAY)
+    with pytest.raises(WrongKeyType, match="2015-05-17"):
+        await coord.unique_counter("v").count(at=MAY)
+
+    assert client.get(key) == b"not a sketch"
+    client.delete(key)
+
+
+async def test_nothing_tells_whether_one_id_was_seen(coord: Any) -> None:
+    for hub in (Coord.connect("memory://"), AsyncCoord.connect("memory://")):
+        counter: Any = hub.unique_counter("v")
+        with pytest.raises(TypeError, match=r"argument of type|iterable|container"):
+            assert "ann" in counter
+    assert await coord.unique_counter("v").add("ann", at=MAY) is None, "nor whether it is new"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        # Of two ids, one now and one this long ago: how many are seen in the current period?
+        (datetime(2024, 12, 30, 1, tzinfo=UTC), "UTC", "week", timedelta(hours=2), 1),
+        (datetime(2025, 1, 1, 1, tzinfo=UTC), "UTC", "week", timedelta(hours=2), 2),
+        (datetime(2025, 1, 1, 1, tzinfo=UTC), "UTC", "year", timedelta(hours=2), 1),
+        (datetime(2025, 1, 1, 1, tzinfo=UTC), "America/New_York", "year", timedelta(hours=2), 2),
+        (datetime(2021, 1, 3, 23, tzinfo=UTC), "UTC", "week", timedelta(days=6), 2),
+        (datetime(2021, 1, 4, 0, tzinfo=UTC), "UTC", "week", timedelta(seconds=1), 1),
+        (datetime(2026, 3, 29, 21, 59, tzinfo=UTC), "Europe/Berlin", "day", timedelta(hours=22.9), 2),
+        (datetime(2026, 3, 29, 21, 59, tzinfo=UTC), "Europe/Berlin", "day", timedelta(hours=23), 1),
+        (datetime(2026, 10, 25, 22, 59, tzinfo=UTC), "Europe/Berlin", "day", timedelta(hours=24.9), 2),
+        (datetime(2026, 10, 25, 22, 59, tzinfo=UTC), "Europe/Berlin", "day", timedelta(hours=25), 1),
+        (datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "Europe/Berlin", "hour", timedelta(hours=1), 1),
+        (datetime(2024, 3, 1, 0, tzinfo=UTC), "UTC", "month", timedelta(days=1), 1),
+    ],
+)  # fmt: skip
+async def test_the_current_period_begins_where_the_calendar_says(
+    coord: Any, monkeypatch: Any, case: tuple[datetime, str, str, timedelta, int]
+) -> None:
+    now, tz, kind, ago, expected = case
+
+    async def pinned(clock: ServerClock) -> float:
+        return now.timestamp()
+
+    monkeypatch.setattr(ServerClock, "now", pinned)
+    visitors = coord.unique_counter("v", period=kind, tz=tz, retain=60)
+    await visitors.add("now")
+    await visitors.add("before", at=now - ago)
+
+    assert int(await visitors.count()) == expected
+    assert int(await visitors.count(last=2)) == 2
+
+
+async def test_a_week_may_begin_on_sunday(coord: Any, client: Any, prefix: str) -> None:
+    visitors = coord.unique_counter("v", period="week", week_start="sunday")
+    await visitors.add("ann", at=date(2025, 6, 7))
+    await visitors.add("bob", at=date(2025, 6, 8))
+
+    assert sorted(key.rsplit(":", 1)[1] for key in keys_of(client, prefix)) == ["2025-06-01", "2025-06-08"]
+    assert int(await visitors.count(at=date(2025, 6, 14))) == 1
 
 
 async def test_days_begin_at_midnight_where_asked(coord: Any) -> None:
@@ -130,7 +285,7 @@ async def test_an_id_of_the_wrong_type_is_refused_and_none_is_added(
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"last": 0}, "last must be"), ({"last": 1001}, "last must be"), ({"last": True}, "last must be"),
+        ({"last": 0}, "last must be"), ({"last": 1001}, "last must be"),
         ({"last": 2, "at": MAY}, "not a mixture"), ({"until": MAY}, "not a mixture"),
         ({"since": MAY, "last": 1}, "not a mixture"),
         ({"since": MAY, "until": MAY - timedelta(days=1)}, "later than"),
@@ -147,11 +302,21 @@ async def test_a_bad_choice_of_periods_is_refused(coord: Any, options: dict[str,
 
 @pytest.mark.parametrize(
     "options",
-    [{"period": "decade"}, {"period": []}, {"period": ["day", "day"]}, {"tz": "Mars/Base"}, {"retain": -1}],
-)
+    [{"period": "decade"}, {"period": []}, {"period": ["day", "day"]}, {"tz": "Mars/Base"}, {"retain": -1},
+     {"week_start": "someday"}],
+)  # fmt: skip
 async def test_a_bad_counter_is_refused_when_it_is_made(coord: Any, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be"):
         coord.unique_counter("v", **options)
+
+
+async def test_a_choice_is_refused_before_anything_is_asked(coord: Any) -> None:
+    with pytest.raises(ValueError, match="last must be"):
+        coord.unique_counter("v").select(last=0)
+    with pytest.raises(ValueError, match="at least one instant"):
+        coord.unique_counter("v").select(at=[])
+    with pytest.raises(TypeError, match="last must be"):
+        coord.unique_counter("v").select(last=True)
 
 
 async def test_a_key_of_another_type_is_named(coord: Any, client: Any, prefix: str) -> None:

@@ -8,9 +8,9 @@ From the inside out:
 - ``wires``: where the two flavours of client differ.
 - ``coalescing``, ``trunk``: how the concurrent calls of an event loop travel together.
 - ``parking``: what becomes of a thread's connection between its calls.
-- ``taps``: connections that messages come in on.
+- ``taps``, ``shards``: connections that messages come in on; those to the nodes of a cluster.
 - ``threads``, ``tasks``: the two ports.
 - ``keys``, ``checks``, ``clock``, ``faces``, ``replies``: what every room shares.
-- ``wakeups``, ``renewals``: what runs beside the callers, as flows over the port.
+- ``wakeups``, ``listeners``, ``renewals``: what runs beside the callers, as flows over the port.
 - ``urls``, ``embedded``, ``reaper``: where a client comes from when ``connect`` makes one.
 """

@@ -13,6 +13,8 @@ reply came back. A client that re-sends on its own, as redis-py does ten times b
    Which of the two it was is noted on the exception (``add_note``), since the client libraries raise the
    same class for both.
 3. ``NOSCRIPT``: the same script by its text (EVAL), which also caches it. One more trip, once a server.
+4. What has to follow on the same connection, as WAIT does, is sent there before the connection is given back.
+   If that breaks, the call begins anew.
 
 Each call has a deadline of its own, whatever timeouts the client was given.
 """
@@ -147,7 +149,16 @@ class Courier:
         except faults.broken as failure:
             raise NotExecutedError(failure) from failure
         try:
-            return await wire.ask(line, words, until - self._now(), asking=node is not None)
+            reply = await wire.ask(line, words, until - self._now(), asking=node is not None)
+            if call.then is None:
+                return reply
+            more = call.then(reply, until - self._now())
+            if more is None:
+                return [reply, None]
+            try:
+                return [reply, await wire.ask(line, more, until - self._now(), asking=False)]
+            except faults.refused as refusal:
+                return [reply, refusal]
         except faults.not_now as failure:
             raise NotExecutedError(failure) from failure
         finally:

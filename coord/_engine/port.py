@@ -17,7 +17,7 @@ Rules
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 
     from coord._engine.script import Call
 
-__all__ = ["Guard", "Outcome", "Port", "Signal", "Tap", "step"]
+__all__ = ["Guard", "News", "Outcome", "Place", "Port", "Signal", "Tap", "all_of", "run_all", "step"]
 
 T = TypeVar("T")
 
 CLEANUPS = 10
+AT_ONCE = 4
+
+Place = tuple[str, int] | None
+"""Where messages come from: host and port of a cluster's node; ``None`` for the one server there is."""
 
 
 class Signal(Protocol):
@@ -67,6 +71,26 @@ class Guard(Protocol):
         """End the body now."""
         ...
 
+    def bring(self, flow: Callable[[], Coroutine[object, None, None]]) -> None:
+        """Run a flow where the body runs, beside it. May be called by any thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What came in on a tap.
+
+    Attributes:
+        kind: ``subscribe`` when a subscription is confirmed, ``message``, or ``moved`` when messages on the
+            channel no longer come from here; others mean nothing.
+        channel: On which channel.
+        text: What a message says.
+    """
+
+    kind: str
+    channel: str
+    text: str
+
 
 class Tap(Protocol):
     """A connection that messages come in on."""
@@ -79,8 +103,8 @@ class Tap(Protocol):
         """Ask for no more of them."""
         ...
 
-    async def read(self, seconds: float) -> tuple[str, str] | None:
-        """Wait for what comes next: its kind (``subscribe``, ``message``, ...) and its channel."""
+    async def read(self, seconds: float) -> News | None:
+        """Wait for what comes next."""
         ...
 
     async def close(self) -> None:
@@ -122,7 +146,18 @@ class Port(Protocol):
         ...
 
     def whoami(self) -> int:
-        """Tell the calling task or thread from every other one alive."""
+        """Tell the calling task or thread from every other one that lives, or has ended and left a guard."""
+        ...
+
+    def admit(self, *, waits: bool = False) -> None:
+        """Refuse a caller of the wrong kind, before it does harm.
+
+        Args:
+            waits: Whether it is about to wait for somebody else, for as long as that takes.
+
+        Raises:
+            RuntimeError: It is a task of another event loop than the port's.
+        """
         ...
 
     def process(self) -> int:
@@ -167,6 +202,10 @@ class Port(Protocol):
         """
         ...
 
+    async def aside(self) -> Port:
+        """Find the port whose loops run on while a caller of this one blocks; make it when first asked."""
+        ...
+
     def signal(self) -> Signal:
         """Make a signal."""
         ...
@@ -179,8 +218,12 @@ class Port(Protocol):
         """Make a guard."""
         ...
 
-    def tap(self) -> Tap | None:
-        """Open a connection for messages; ``None`` where there can be none."""
+    def place(self, channel: str) -> Place:
+        """Say where messages on a channel come from, as far as is known here."""
+        ...
+
+    def tap(self, place: Place) -> Tap | None:
+        """Open a connection for messages from there; ``None`` where there can be none."""
         ...
 
     async def invoke(self, callback: Callable[[], object]) -> None:
@@ -190,6 +233,36 @@ class Port(Protocol):
     async def close(self) -> None:
         """Close what the port owns. Closing twice is harmless."""
         ...
+
+
+async def all_of(port: Port, flows: Sequence[Coroutine[object, None, T]]) -> list[T]:
+    """Run flows at once, each to its end, and return what they return, or raise what the first has raised."""
+    if len(flows) == 1:
+        return [await flows[0]]
+    answers: list[T] = []
+    for outcome in await port.race(flows, lambda known: None not in known):
+        assert outcome is not None  # noqa: S101  # nothing is enough but all
+        if outcome.error is not None:
+            raise outcome.error
+        answers.append(cast("T", outcome.value))
+    return answers
+
+
+async def run_all(port: Port, calls: Sequence[Call[T]]) -> list[T]:
+    """Run any number of calls, some of them under way while others are answered.
+
+    They may be executed in any order. The first goes alone, and if it fails none other is sent.
+
+    Returns:
+        Their answers, in the order of ``calls``.
+
+    Raises:
+        Exception: What the first of those that failed raised, once none is under way any more.
+    """
+    answers = [await port.run(call) for call in calls[:1]]
+    for start in range(1, len(calls), AT_ONCE):
+        answers += await all_of(port, [port.run(call) for call in calls[start : start + AT_ONCE]])
+    return answers
 
 
 def step(flow: Coroutine[object, None, T]) -> T:

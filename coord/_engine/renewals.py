@@ -7,7 +7,9 @@ Rules
    what remains of a lease costs nothing.
 3. The deadline is watched by a loop of its own, which waits for no server: a lease that could not be
    renewed in time is lost at that moment, even if a renewal is stuck.
-4. A lease is known by a weak reference. Whoever drops it without releasing it stops its renewal, and
+4. A lease that is renewed in a thread, so that its own loop may be blocked, is only counted there; that it
+   has ended is told in the loop, as soon as that runs again.
+5. A lease is known by a weak reference. Whoever drops it without releasing it stops its renewal, and
    its end comes with its time.
 """
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from coord._engine.port import Outcome, Port, Signal
 
-__all__ = ["Renewable", "Renewals"]
+__all__ = ["Elsewhere", "Renewable", "Renewals"]
 
 BATCH = 100
 SHARE = 3
@@ -34,6 +36,7 @@ RETRY_SHARE = 20
 SOONEST_RETRY, LATEST_RETRY = 0.01, 1.0
 IDLE = 10.0
 TOGETHER = 0.1
+ASIDE = 0.5
 
 _log = logging.getLogger("coord")
 
@@ -43,7 +46,17 @@ class Renewable(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called, for a log."""
+        """What it is called."""
+        ...
+
+    @property
+    def token(self) -> str:
+        """What proves possession to the server."""
+        ...
+
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        """Where the server keeps it."""
         ...
 
     def remaining(self) -> float:
@@ -59,8 +72,50 @@ class Renewable(Protocol):
         ...
 
 
+class Elsewhere:
+    """A task's lease, for a scheduler that runs in a thread.
+
+    Args:
+        lease: The lease, which has to hold on to this object.
+        bring: Runs a flow in the loop of its holder.
+    """
+
+    def __init__(
+        self, lease: Renewable, bring: Callable[[Callable[[], Coroutine[object, None, None]]], None]
+    ) -> None:
+        self._lease = weakref.ref(lease)
+        self._bring = bring
+        self.name = lease.name
+        self.token = lease.token
+        self._keys = lease._keys
+
+    def remaining(self) -> float:
+        """See ``Renewable``."""
+        lease = self._lease()
+        return 0.0 if lease is None else lease.remaining()
+
+    def _renewed(self, sent_at: float, ttl: float) -> None:
+        lease = self._lease()
+        if lease is not None:
+            lease._renewed(sent_at, ttl)
+
+    async def _lose(self) -> None:
+        lease = self._lease()
+        if lease is not None:
+            lease._renewed(-math.inf, 0)  # whoever blocks the loop can see at once that it is over
+            self._bring(lambda: _tell(lease))
+
+
+async def _tell(lease: Renewable) -> None:
+    try:
+        await lease._lose()
+    except Exception:  # noqa: BLE001  # a user's callback must not end the loop for every other lease
+        _log.exception("the on_lost callback of lock %r failed", lease.name)
+
+
 @dataclass(slots=True, eq=False)
 class _Entry:
+    name: str
     lease: weakref.ref[Renewable]
     ttl: float
     due: float
@@ -74,6 +129,7 @@ class Renewals:
         port: Runs its loops.
         renew: Renews leases, each for so many seconds, in one call, and says which still lived.
         batch: How many leases one call may name.
+        aside: What to do once, for so many seconds at the most, when no renewal is due.
     """
 
     def __init__(
@@ -81,10 +137,12 @@ class Renewals:
         port: Port,
         renew: Callable[[Sequence[tuple[Renewable, float]]], Coroutine[object, None, Sequence[bool]]],
         batch: int = BATCH,
+        aside: Callable[[float], Coroutine[object, None, None]] | None = None,
     ) -> None:
         self._port = port
         self._renew = renew
         self._batch = batch
+        self._aside = aside
         self._set_up()
 
     def _set_up(self) -> None:
@@ -102,7 +160,7 @@ class Renewals:
         now = self._port.now()
         due = now + ttl / SHARE * random.uniform(0.8, 1)  # noqa: S311  # jitter
         with self._mutex:
-            self._entries[id(lease)] = _Entry(weakref.ref(lease), ttl, due, now + max_hold)
+            self._entries[id(lease)] = _Entry(lease.name, weakref.ref(lease), ttl, due, now + max_hold)
             self._poke()
             if not all(alive() for alive in self._running) or not self._running:
                 self._running = [
@@ -128,9 +186,11 @@ class Renewals:
         self._pokes.clear()
 
     def _sleepless(self) -> Signal:
-        """Make a signal that a change of the entries sets."""
+        """Make a signal that a change of the entries sets; if none can come any more, it is set."""
         signal = self._port.signal()
         self._pokes.append(signal)
+        if self._closing:
+            signal.set()  # there was nobody to poke when it was closed
         return signal
 
     async def _keep(self) -> None:
@@ -145,6 +205,10 @@ class Renewals:
             if next_due <= now:
                 self._notice_stall(due, now)
                 await self._renew_all(due)
+                continue
+            if self._aside is not None:
+                aside, self._aside = self._aside, None
+                await aside(min(next_due - now, ASIDE))
                 continue
             if (
                 not await self._port.wait(poke, min(next_due - now, IDLE)) or self._closing
@@ -176,7 +240,12 @@ class Renewals:
             return True
 
     def _drop_forgotten(self) -> None:
-        self._entries = {key: entry for key, entry in self._entries.items() if entry.lease() is not None}
+        for key, entry in [*self._entries.items()]:
+            if entry.lease() is None:
+                del self._entries[key]
+                _log.warning(
+                    "coord renews the lease of lock %r no longer: it was dropped inside its block", entry.name
+                )
 
     def _notice_stall(self, due: list[_Entry], now: float) -> None:
         for entry in due:
@@ -232,7 +301,4 @@ class Renewals:
         with self._mutex:
             if self._entries.pop(id(lease), None) is None:
                 return
-        try:
-            await lease._lose()
-        except Exception:  # noqa: BLE001  # a user's callback must not end the loop for every other lease
-            _log.exception("the on_lost callback of lock %r failed", lease.name)
+        await _tell(lease)

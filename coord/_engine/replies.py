@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from coord._engine.script import Reply
 
-__all__ = ["as_bool", "as_int", "as_optional_float", "as_rows", "nothing", "text"]
+__all__ = ["as_bool", "as_both", "as_int", "as_optional_float", "as_rows", "nothing", "text"]
 
 
 def nothing(reply: Reply) -> None:
@@ -33,6 +33,12 @@ def as_optional_float(reply: Reply) -> float | None:
 def as_rows(reply: Reply) -> list[bytes | int | None]:
     """Read an array."""
     return cast("list[bytes | int | None]", reply)
+
+
+def as_both(replies: Reply) -> tuple[Reply, Reply]:
+    """Read the reply to a call, and that to what was sent after it."""
+    first, second = cast("list[Reply]", replies)
+    return first, second
 
 
 def text(word: bytes | str | int | None) -> str:

@@ -3,11 +3,15 @@
 A ``Script`` is a file under ``coord/lua/``. Calling it with keys and arguments makes a ``Call``, which
 a port can run, and nothing else happens until one does. ``Command`` makes the same kind of value from
 a plain Redis command.
+
+A line ``-- include board`` of a script stands for the text of ``coord/lua/shared/board.lua``: the rules that
+several scripts share. A server sees one text.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Command", "Reply", "Script"]
 
 T = TypeVar("T")
+_INCLUDE = re.compile(r"^-- include (\w+)\n", re.MULTILINE)
 Word = str | bytes | int
 Reply = object
 """What a server answers, undecoded: ``int``, ``bytes``, ``None`` or a list of these."""
@@ -35,6 +40,9 @@ class Call(Generic[T]):
         parse: Turns the reply into the caller's answer.
         repeatable: Whether sending it twice does what sending it once does, with the same answer.
         on_repeat: Told before it is sent again after its reply was lost: an earlier copy may still arrive.
+        then: Given the reply and the seconds left, says what to send next on the same connection, if
+            anything. ``parse`` is then given both replies as a list; the second is the exception if it was
+            refused, and ``None`` if nothing was sent.
     """
 
     what: Script[T] | str
@@ -43,6 +51,7 @@ class Call(Generic[T]):
     parse: Callable[[Reply], T]
     repeatable: bool
     on_repeat: Callable[[], object] | None = None
+    then: Callable[[Reply, float], tuple[Word, ...] | None] | None = None
 
     def words(self, *, by_text: bool = False) -> tuple[Word, ...]:
         """Spell the call as a Redis command; a script by its hash, or whole when ``by_text``."""
@@ -68,14 +77,16 @@ class Script(Generic[T]):
     parse: Callable[[Reply], T]
     repeatable: bool
 
-    def __call__(self, keys: Sequence[str], *args: Word) -> Call[T]:
+    def __call__(
+        self, keys: Sequence[str], *args: Word, on_repeat: Callable[[], object] | None = None
+    ) -> Call[T]:
         """Make a call of this script on ``keys`` with ``args``."""
-        return Call(self, tuple(keys), args, self.parse, self.repeatable)
+        return Call(self, tuple(keys), args, self.parse, self.repeatable, on_repeat)
 
     @cached_property
     def text(self) -> str:
-        """The Lua source, read once."""
-        return resources.files("coord").joinpath("lua", f"{self.name}.lua").read_text("utf-8")
+        """The Lua source, read once, with what it includes in its place."""
+        return _INCLUDE.sub(lambda line: _source(f"shared/{line[1]}"), _source(self.name))
 
     @cached_property
     def sha(self) -> str:
@@ -100,3 +111,7 @@ class Command(Generic[T]):
     def __call__(self, keys: Sequence[str], *args: Word) -> Call[T]:
         """Make a call of this command on ``keys``, then ``args``."""
         return Call(self.name, tuple(keys), args, self.parse, self.repeatable)
+
+
+def _source(name: str) -> str:
+    return resources.files("coord").joinpath("lua", f"{name}.lua").read_text("utf-8")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from coord._engine.port import News
 from coord._engine.wires import heed_cancellation
 
 if TYPE_CHECKING:
@@ -15,11 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["BlockingTap", "SuspendingTap"]
 
 
-def _news(message: Any) -> tuple[str, str] | None:
+def _news(message: Any) -> News | None:
     if message is None:
         return None
-    channel = message["channel"]
-    return message["type"], channel.decode() if isinstance(channel, bytes) else str(channel)
+    return News(message["type"], _plain(message["channel"]), _plain(message["data"]))
+
+
+def _plain(word: Any) -> str:
+    return word.decode() if isinstance(word, bytes) else str(word)
 
 
 class BlockingTap:
@@ -36,7 +40,7 @@ class BlockingTap:
         """See ``Tap``."""
         self._pubsub.unsubscribe(channel)
 
-    async def read(self, seconds: float) -> tuple[str, str] | None:
+    async def read(self, seconds: float) -> News | None:
         """See ``Tap``."""
         return _news(self._pubsub.get_message(timeout=seconds))
 
@@ -63,7 +67,7 @@ class SuspendingTap:
         """See ``Tap``."""
         await self._pubsub.unsubscribe(channel)
 
-    async def read(self, seconds: float) -> tuple[str, str] | None:
+    async def read(self, seconds: float) -> News | None:
         """See ``Tap``."""
         return _news(await self._pubsub.get_message(timeout=seconds))
 

@@ -15,8 +15,11 @@ import anyio.to_thread
 
 from coord._engine.coalescing import CoalescingWire
 from coord._engine.courier import UNKNOWN, Courier
-from coord._engine.port import Outcome
+from coord._engine.port import Outcome, step
+from coord._engine.shards import SuspendingShardTap, place_of
 from coord._engine.taps import SuspendingTap
+from coord._engine.threads import ThreadPort
+from coord._engine.twins import blocking_twin
 from coord._engine.uptime import uptime
 from coord._engine.wires import AsyncClient, SuspendingWire, heed_cancellation, require_flavour
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from coord._engine.port import Guard, Signal, Tap
+    from coord._engine.port import Guard, Place, Port, Signal, Tap
     from coord._engine.script import Call
     from coord._engine.urls import Opened
 
@@ -61,7 +64,9 @@ class _TaskSignal:
 class _TaskGuard:
     """Cuts a body short by cancelling it."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: TaskPort) -> None:
+        self._port = port
+        self._loop = asyncio.get_running_loop()
         self._scope = anyio.CancelScope()
 
     def __enter__(self) -> object:
@@ -80,6 +85,11 @@ class _TaskGuard:
     def cut(self) -> None:
         """See ``Guard``."""
         self._scope.cancel()
+
+    def bring(self, flow: Callable[[], Coroutine[object, None, None]]) -> None:
+        """See ``Guard``."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and the body over
+            self._loop.call_soon_threadsafe(lambda: self._port._start(flow(), "coord", self._port._tasks))
 
 
 class TaskPort:
@@ -103,15 +113,20 @@ class TaskPort:
         self._owned = owned
         self._call_timeout = call_timeout
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loops: set[asyncio.Task[None]] = set()
+        self._aside: ThreadPort | None = None
 
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:
         """See ``Port``."""
         if self._closed:
             raise RuntimeError("this AsyncCoord is closed")
+        self.admit()
         seconds = self._call_timeout if timeout is None else timeout
-        if self._shared.is_possible:
+        if (
+            self._shared.is_possible and call.then is None
+        ):  # what must follow on a connection has one to itself
             return await self._bundler.deliver(call, seconds)
         with heed_cancellation(), anyio.move_on_after(seconds):
             return await self._courier.deliver(call, seconds)
@@ -130,7 +145,20 @@ class TaskPort:
 
     def whoami(self) -> int:
         """See ``Port``."""
-        return anyio.get_current_task().id
+        return anyio.get_current_task().id  # a guard holds on to its task, so that no other gets this id
+
+    def admit(self, *, waits: bool = False) -> None:
+        """See ``Port``. The port belongs to the loop that first uses it, as its connections do."""
+        del waits
+        here = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = here
+        if self._loop is not here:
+            state = "has ended" if self._loop.is_closed() else "is another than this"
+            raise RuntimeError(
+                "an AsyncCoord or AsyncQuorum, and its client, belong to the event loop that first uses "
+                f"them, which {state}; make one in each event loop, or use Coord or Quorum in threads"
+            )
 
     def process(self) -> int:
         """See ``Port``."""
@@ -199,6 +227,17 @@ class TaskPort:
         task.add_done_callback(kept_in.discard)
         return task
 
+    async def aside(self) -> Port:
+        """See ``Port``. With a sync client of its own, which asks nothing of the event loop."""
+        if self._aside is None:
+            twin = await anyio.to_thread.run_sync(blocking_twin, self._wire.client, self._call_timeout)
+            port = ThreadPort(twin.client, call_timeout=self._call_timeout, owned=twin)
+            if self._aside is None and not self._closed:
+                self._aside = port
+            else:  # another task was faster
+                await port.close()
+        return self._aside or self
+
     def signal(self) -> Signal:
         """See ``Port``."""
         return _TaskSignal()
@@ -215,11 +254,15 @@ class TaskPort:
 
     def guard(self) -> Guard:
         """See ``Port``."""
-        return _TaskGuard()
+        return _TaskGuard(self)
 
-    def tap(self) -> Tap | None:
+    def place(self, channel: str) -> Place:
         """See ``Port``."""
-        return None if self._wire.is_cluster else SuspendingTap(self._wire)
+        return place_of(self._wire, channel) if self._wire.is_cluster else None
+
+    def tap(self, place: Place) -> Tap | None:
+        """See ``Port``."""
+        return SuspendingShardTap(self._wire, place) if self._wire.is_cluster else SuspendingTap(self._wire)
 
     async def invoke(self, callback: Callable[[], object]) -> None:
         """See ``Port``."""
@@ -238,6 +281,8 @@ class TaskPort:
         if pending := [task for task in self._tasks | self._loops if task.get_loop() is here]:
             await asyncio.wait(pending)
         self._closed = True
+        if self._aside is not None:
+            await anyio.to_thread.run_sync(step, self._aside.close())
         await self._shared.close(self._owned)
         if self._owned is not None and self._owned.server is not None:
             await anyio.to_thread.run_sync(self._owned.server.close)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import math
 import os
 import platform
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from coord._engine.courier import Courier
 from coord._engine.port import Outcome, Tap, step
+from coord._engine.shards import BlockingShardTap, place_of
 from coord._engine.taps import BlockingTap
 from coord._engine.uptime import uptime
 from coord._engine.wires import BlockingWire, Client, require_flavour
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
 
-    from coord._engine.port import Guard, Signal
+    from coord._engine.port import Guard, Place, Port, Signal
     from coord._engine.script import Call
     from coord._engine.urls import Opened
 
@@ -30,6 +33,8 @@ __all__ = ["ThreadPort"]
 T = TypeVar("T")
 
 LOOP_END = 5.0
+MOST_RACERS = 1000
+"""Far more than ever run at once: a flow that waited for a free thread might wait for itself."""
 
 
 class _NoGuard(contextlib.nullcontext[None]):
@@ -40,6 +45,10 @@ class _NoGuard(contextlib.nullcontext[None]):
 
     def cut(self) -> None:
         """See ``Guard``."""
+
+    def bring(self, flow: Callable[[], Coroutine[object, None, None]]) -> None:
+        """See ``Guard``. Whoever renews leases is in a thread already."""
+        step(flow())
 
 
 class ThreadPort:
@@ -58,7 +67,10 @@ class ThreadPort:
         self._owned = owned
         self._call_timeout = call_timeout
         self._closed = False
+        self._me = threading.local()
+        self._numbers = itertools.count(1)
         self._loops: list[threading.Thread] = []
+        self._racers: tuple[int, ThreadPoolExecutor] | None = None
 
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:
         """See ``Port``."""
@@ -76,7 +88,16 @@ class ThreadPort:
 
     def whoami(self) -> int:
         """See ``Port``."""
-        return threading.get_ident()
+        try:
+            number: int = self._me.number
+        except (
+            AttributeError
+        ):  # this thread has not asked before; its ident may be that of one that has ended
+            number = self._me.number = next(self._numbers)
+        return number
+
+    def admit(self, *, waits: bool = False) -> None:
+        """See ``Port``. A thread of any kind may use it."""
 
     def process(self) -> int:
         """See ``Port``."""
@@ -101,7 +122,7 @@ class ThreadPort:
     async def race(
         self, flows: Sequence[Coroutine[object, None, T]], enough: Callable[[list[Outcome[T] | None]], bool]
     ) -> list[Outcome[T] | None]:
-        """See ``Port``. A thread for each flow."""
+        """See ``Port``. A thread for each flow, of those kept for that."""
         outcomes: list[Outcome[T] | None] = [None] * len(flows)
         changed = threading.Condition()
 
@@ -115,11 +136,18 @@ class ThreadPort:
                 outcomes[number] = outcome
                 changed.notify_all()
 
+        crew = self._crew()
         for number, flow in enumerate(flows):
-            threading.Thread(target=run, args=(number, flow), daemon=True).start()
+            crew.submit(run, number, flow)
         with changed:
             changed.wait_for(lambda: None not in outcomes or enough(outcomes))
             return list(outcomes)
+
+    def _crew(self) -> ThreadPoolExecutor:
+        """Find the threads that run flows beside their caller; a forked child has none of its parent's."""
+        if self._racers is None or self._racers[0] != os.getpid():
+            self._racers = os.getpid(), ThreadPoolExecutor(MOST_RACERS, "coord race")
+        return self._racers[1]
 
     def spawn(self, loop: Callable[[], Coroutine[object, None, None]], name: str) -> Callable[[], bool]:
         """See ``Port``. A daemon thread."""
@@ -127,6 +155,10 @@ class ThreadPort:
         self._loops = [*filter(threading.Thread.is_alive, self._loops), thread]
         thread.start()
         return thread.is_alive
+
+    async def aside(self) -> Port:
+        """See ``Port``."""
+        return self
 
     def signal(self) -> Signal:
         """See ``Port``."""
@@ -142,9 +174,13 @@ class ThreadPort:
         """See ``Port``."""
         return _NoGuard()
 
-    def tap(self) -> Tap | None:
+    def place(self, channel: str) -> Place:
         """See ``Port``."""
-        return None if self._wire.is_cluster else BlockingTap(self._wire)
+        return place_of(self._wire, channel) if self._wire.is_cluster else None
+
+    def tap(self, place: Place) -> Tap | None:
+        """See ``Port``."""
+        return BlockingShardTap(self._wire, place) if self._wire.is_cluster else BlockingTap(self._wire)
 
     async def invoke(self, callback: Callable[[], object]) -> None:
         """See ``Port``."""
@@ -161,6 +197,8 @@ class ThreadPort:
             if thread is not threading.current_thread():
                 thread.join(LOOP_END)
         self._closed = True
+        if self._racers is not None and self._racers[0] == os.getpid():
+            self._racers[1].shutdown(wait=False)
         await self._wire.close(self._owned)
         if self._owned is not None and self._owned.server is not None:
             self._owned.server.close()

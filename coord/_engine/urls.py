@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from coord._engine.wires import AsyncClient, Client
 
-__all__ = ["CALL_TIMEOUT", "Opened", "open_async", "open_sync"]
+__all__ = ["CALL_TIMEOUT", "Opened", "helpers_of", "open_async", "open_sync"]
 
 CALL_TIMEOUT = 2.0
 CONNECTIONS = 50
@@ -105,9 +105,13 @@ def _open(url: str, limit: float, *, is_async: bool) -> Opened:
     server = EmbeddedServer(unquote(parts.path) or None) if parts.scheme == "embedded" else None
     target = server.url if server is not None else url
     client = opener(_Wanted(target, urlsplit(target), is_async, limit))
+    return Opened(client, helpers_of(client), server, _shown(parts))
+
+
+def helpers_of(client: object) -> tuple[Any, ...]:
+    """List the clients that a client needs besides itself: the Sentinels'."""
     pool = getattr(client, "connection_pool", None)
-    helpers = getattr(getattr(pool, "sentinel_manager", None), "sentinels", ())
-    return Opened(client, tuple(helpers), server, _shown(parts))
+    return tuple(getattr(getattr(pool, "sentinel_manager", None), "sentinels", ()))
 
 
 def _shown(parts: SplitResult) -> str:

@@ -1,20 +1,23 @@
-"""Wakes those who wait for something to come free, over one connection a Coord.
+"""Wakes those who wait for something to come free, over one connection a Coord and server.
 
 Theory
 ------
-A waiter that polls is late or expensive. Here the release script publishes to the object's channel, and
-one connection listens for all waiters of a Coord, however many there are and whatever they wait for.
+A waiter that polls is late or expensive. Here a waiter leaves word with the server of who and where it is,
+and the script that frees what it waits for publishes that to the channel of its *home*, its Coord. One
+connection a Coord listens, for all its waiters, however many there are and whatever they wait for; on a
+cluster, one for each node that serves what they wait for (see ``listeners``).
 
 Rules
 -----
-1. Messages are hints; only another attempt decides. A message wakes the first local waiter of its channel
-   and no other, so that a release does not stampede.
+1. Messages are hints; only another attempt decides. A message names one waiter among all processes, so
+   that a release does not stampede.
 2. A message that came before a waiter was listening is lost to it. So whoever begins to wait is woken
    once its subscription is confirmed, or at once if it already was; and all are woken when the
    connection broke and messages may have been lost.
 3. The first waiter of a channel stands guard for the others of this Coord: it alone looks again when the
    holder's lease ends, and once a second in case a message was dropped. When it goes, the next is told.
-4. A waiter that leaves with an unused wake-up passes it on.
+   A waiter that has to give signs of life looks again for itself.
+4. Who stops to wait says so to the server, which wakes another in its place if there is reason to.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coord._engine.port import Port, Signal, Tap
+    from coord._engine.port import News, Place, Port, Signal, Tap
 
 __all__ = ["FALLBACK", "Waiter", "Wakeups"]
 
@@ -44,32 +47,41 @@ class Waiter:
 
     Attributes:
         channel: What it waits on.
+        who: What messages call it.
+        alone: Whether it looks again for itself, and not only while it is the first of its channel.
         signal: Set when it is to look again.
         promoted: Set with the signal when it has only become the first of its channel.
+        moved: Set with the signal when messages on the channel no longer come from here.
     """
 
-    __slots__ = ("channel", "promoted", "signal")
+    __slots__ = ("alone", "channel", "moved", "promoted", "signal", "who")
 
-    def __init__(self, channel: str, signal: Signal) -> None:
+    def __init__(self, channel: str, who: str, signal: Signal, *, alone: bool) -> None:
         self.channel = channel
+        self.who = who
+        self.alone = alone
         self.signal = signal
         self.promoted = False
+        self.moved = False
+
+    def wake(self) -> None:
+        """Let it look again."""
+        self.promoted = False
+        self.signal.set()
 
 
 class Wakeups:
-    """The listener of one Coord. Nothing is connected until somebody waits.
+    """The listener of one Coord at one server. Nothing is connected until somebody waits.
 
     Args:
-        port: Where the messages come from.
+        port: What leads to the server.
+        place: Which one it is.
     """
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: Port, place: Place) -> None:
         self._port = port
-        self._set_up()
-
-    def _set_up(self) -> None:
-        self._process = self._port.process()
-        self._mutex = self._port.mutex()
+        self._place = place
+        self._mutex = port.mutex()
         self._queues: dict[str, list[Waiter]] = {}
         self._subscribed: set[str] = set()
         self._confirmed: set[str] = set()
@@ -78,14 +90,16 @@ class Wakeups:
         self._listens: Callable[[], bool] = bool
         self._closing = False
 
-    async def join(self, channel: str) -> Waiter | None:
-        """Begin to wait on ``channel``; ``None`` where nothing can be listened to."""
-        if self._process != self._port.process():
-            self._set_up()  # a forked child has neither its parent's thread nor its connection
-        waiter = Waiter(channel, self._port.signal())
+    def hears(self, channel: str) -> bool:
+        """Say whether messages on ``channel`` come in already, so that to join costs nothing."""
+        return channel in self._confirmed
+
+    async def join(self, channel: str, who: str, *, alone: bool = False) -> Waiter | None:
+        """Begin to wait on ``channel``, one of this home; ``None`` where nothing can be listened to."""
+        waiter = Waiter(channel, who, self._port.signal(), alone=alone)
         with self._mutex:
             if self._tap is None:
-                self._tap = self._port.tap()
+                self._tap = self._port.tap(self._place)
             tap = self._tap
             if tap is None:
                 return None
@@ -97,7 +111,7 @@ class Wakeups:
             if not known:
                 await self._subscribe(tap, channel)
         except BaseException:
-            self.leave(waiter, acquired=False)
+            self.leave(waiter)
             raise
         with self._mutex:
             if not self._listens():
@@ -105,15 +119,18 @@ class Wakeups:
         return waiter
 
     async def _subscribe(self, tap: Tap, channel: str) -> None:
+        with self._mutex:
+            self._subscribed.add(channel)  # before it is asked for: the answer may be that it has moved
         try:
             await tap.subscribe(channel)
-        except Exception as error:  # noqa: BLE001  # the listener tries again; meanwhile the fallback has to do
-            _log.warning("coord cannot listen for wake-ups now: %s", error)
+        except BaseException as error:
             with self._mutex:
+                self._subscribed.discard(channel)
                 self._is_lost = True
-        else:
-            with self._mutex:
-                self._subscribed.add(channel)
+            if not isinstance(error, Exception):
+                raise
+            # The listener tries again; meanwhile the fallback has to do.
+            _log.warning("coord cannot listen for wake-ups now: %s", error)
 
     async def wait(self, waiter: Waiter, patience: float, lease: float) -> None:
         """Wait until it is worth while to look again.
@@ -127,7 +144,7 @@ class Wakeups:
         fallback = min(FALLBACK, max(0.0, lease)) + random.uniform(0, HERD)  # noqa: S311  # jitter
         while True:
             left = until - self._port.now()
-            first = self._queues[waiter.channel][0] is waiter
+            first = waiter.alone or self._queues[waiter.channel][0] is waiter
             woken = await self._port.wait(waiter.signal, min(left, fallback) if first else left)
             with self._mutex:
                 promoted, waiter.promoted = waiter.promoted, False
@@ -137,33 +154,20 @@ class Wakeups:
                 return
             fallback = FALLBACK
 
-    def leave(self, waiter: Waiter, *, acquired: bool) -> None:
-        """Wait no longer. An unused wake-up, and the first place, go to the next."""
+    def leave(self, waiter: Waiter) -> None:
+        """Wait no longer. The first place goes to the next."""
         with self._mutex:
             queue = self._queues[waiter.channel]
             first = queue[0] is waiter
             queue.remove(waiter)
-            if not queue:
-                return
-            if waiter.signal.is_set() and not waiter.promoted and not acquired:
-                self._wake(queue)
-            elif first and not queue[0].signal.is_set():
+            if first and queue and not queue[0].signal.is_set():
                 queue[0].promoted = True
                 queue[0].signal.set()
-
-    def _wake(self, queue: list[Waiter]) -> None:
-        """Wake the first who is not awake yet; being promoted is not being awake."""
-        for waiter in queue:
-            if waiter.promoted or not waiter.signal.is_set():
-                waiter.promoted = False
-                waiter.signal.set()
-                return
 
     def _wake_all(self, channels: list[str]) -> None:
         for channel in channels:
             for waiter in self._queues.get(channel, ()):
-                waiter.promoted = False
-                waiter.signal.set()
+                waiter.wake()
 
     async def _listen(self) -> None:
         """Hand on what comes in, for as long as somebody waits."""
@@ -178,7 +182,7 @@ class Wakeups:
                     if any(self._queues.values()):
                         waited_for = now
                     if news is not None:
-                        self._hand_on(*news)
+                        self._hand_on(news)
                 if now - pruned > IDLE:
                     pruned = now
                     await self._prune()
@@ -208,7 +212,7 @@ class Wakeups:
         self._confirmed.clear()
         self._queues = {channel: queue for channel, queue in self._queues.items() if queue}
 
-    async def _next(self, tap: Tap) -> tuple[str, str] | None:
+    async def _next(self, tap: Tap) -> News | None:
         try:
             if not self._is_lost:
                 return await tap.read(READ)
@@ -218,12 +222,20 @@ class Wakeups:
             await self._reconnect(tap)
         return None
 
-    def _hand_on(self, kind: str, channel: str) -> None:
-        if kind == "subscribe":
-            self._confirmed.add(channel)
-            self._wake_all([channel])
-        elif kind == "message":
-            self._wake(self._queues.get(channel, []))
+    def _hand_on(self, news: News) -> None:
+        if news.kind == "subscribe":
+            self._confirmed.add(news.channel)
+            self._wake_all([news.channel])
+        elif news.kind == "message":
+            for waiter in self._queues.get(news.channel, ()):
+                if waiter.who == news.text:
+                    waiter.wake()
+        elif news.kind == "moved":
+            self._subscribed.discard(news.channel)
+            self._confirmed.discard(news.channel)
+            for waiter in self._queues.get(news.channel, ()):
+                waiter.moved = True
+                waiter.wake()
 
     async def _reconnect(self, broken: Tap) -> None:
         """Listen anew on another connection, and wake everyone: messages may have been lost."""
@@ -236,7 +248,7 @@ class Wakeups:
             self._is_lost = False
             self._subscribed.clear()
             self._confirmed.clear()
-            self._tap = tap = self._port.tap()
+            self._tap = tap = self._port.tap(self._place)
             channels = [channel for channel, queue in self._queues.items() if queue]
         for channel in channels:
             if tap is not None and not self._is_lost:

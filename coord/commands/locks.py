@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from coord._engine.keys import Keys
-from coord.commands.server import UNREACHABLE, Refused, one_line, printable, reached
+from coord.commands.server import (
+    UNREACHABLE,
+    WIDEST,
+    Refused,
+    add_server_arguments,
+    one_line,
+    printable,
+    reached,
+    seconds,
+    table,
+)
 from coord.hub import Coord
 from coord.locks import LockStatus
 
@@ -18,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-WIDEST = 48
 UNNAMED = LockStatus(held=True, holder=None, fence=None, held_for=None, remaining=None, broken=None)
 HEADINGS = ("LOCK", "HOLDER", "HELD FOR", "LEASE LEFT", "FENCE")
 
@@ -26,9 +35,7 @@ HEADINGS = ("LOCK", "HOLDER", "HELD FOR", "LEASE LEFT", "FENCE")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     shared = parser.__class__(add_help=False)
-    shared.add_argument("--url", default="redis://localhost:6379", help="the server (default: %(default)s)")
-    shared.add_argument("--prefix", default="coord", help="what its keys begin with (default: %(default)s)")
-    shared.add_argument("--json", action="store_true", help="for programs")
+    add_server_arguments(shared)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     about = {
         "list": "every lock that is held now (by SCAN, so one taken meanwhile may be missed)",
@@ -129,21 +136,10 @@ def _table(rows: list[tuple[str, LockStatus]]) -> list[str]:
         (
             printable(name, WIDEST),
             printable(status.holder or "?", WIDEST),
-            _seconds(status.held_for),
-            _seconds(status.remaining),
+            seconds(status.held_for),
+            seconds(status.remaining),
             str(status.fence or "?"),
         )
         for name, status in rows
     ]
-    widths = [max(len(row[column]) for row in (HEADINGS, *cells)) for column in range(len(HEADINGS))]
-    return [
-        "  ".join(
-            cell.rjust(width) if column >= 2 else cell.ljust(width)  # noqa: PLR2004  # the numbers
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (HEADINGS, *cells)
-    ]
-
-
-def _seconds(value: float | None) -> str:
-    return "?" if value is None else f"{value:,.1f} s"
+    return table(HEADINGS, cells, HEADINGS[2:])

@@ -13,15 +13,37 @@ from coord._engine.urls import Opened, open_sync
 from coord.errors import CoordError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    import argparse
+    from collections.abc import Collection, Generator, Sequence
 
-__all__ = ["UNREACHABLE", "Refused", "one_line", "printable", "reached", "secrets_of"]
+__all__ = [
+    "UNREACHABLE",
+    "WIDEST",
+    "Refused",
+    "add_server_arguments",
+    "one_line",
+    "printable",
+    "reached",
+    "seconds",
+    "secrets_of",
+    "table",
+]
+
+WIDEST = 48
+"""The most letters of a name that a table shows."""
 
 UNREACHABLE = (redis.RedisError, RedisClusterException, OSError, CoordError)
 
 
 class Refused(Exception):
     """What was asked for cannot be done. The message is one line for the user."""
+
+
+def add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of every command that looks at a server."""
+    parser.add_argument("--url", default="redis://localhost:6379", help="the server (default: %(default)s)")
+    parser.add_argument("--prefix", default="coord", help="what its keys begin with (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="for programs")
 
 
 @contextlib.contextmanager
@@ -88,3 +110,20 @@ def printable(text: str, width: int = 72) -> str:
         for letter in text[: width + 1]
     )
     return shown if len(shown) <= width else shown[: width - 1] + "…"
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[str]) -> list[str]:
+    """Lay rows out in columns; those whose heading is among ``numbers`` to the right."""
+    widths = [max(len(row[column]) for row in (headings, *rows)) for column in range(len(headings))]
+    return [
+        "  ".join(
+            cell.rjust(width) if heading in numbers else cell.ljust(width)
+            for heading, cell, width in zip(headings, row, widths, strict=True)
+        ).rstrip()
+        for row in (headings, *rows)
+    ]
+
+
+def seconds(value: float | None) -> str:
+    """Spell a duration."""
+    return "?" if value is None else f"{value:,.1f} s"

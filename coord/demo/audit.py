@@ -9,7 +9,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from coord.demo.ledger import Ledger, Record, ledger_key
-from coord.demo.worker import RETAIN
+from coord.demo.worker import RETAIN, STRETCH
 
 if TYPE_CHECKING:
     from coord import Coord, Entry, Estimate
@@ -96,7 +96,11 @@ def gather(coord: Coord, client: PlainClient, prefix: str, chunks: int) -> Findi
             requests.total(), counter.count(since=first, until=last) if narrow else None, every_day.count()
         )
     board = coord.leaderboard("pages", keep="best")
-    pages = board.top(board.len()) if board.len() else []
+    stretch = board.scroll(STRETCH)
+    pages = stretch.rows
+    while stretch.cursor is not None:
+        stretch = board.scroll(STRETCH, cursor=stretch.cursor)
+        pages += stretch.rows
     return Findings(ledger.records, days, together, pages, throttled)
 
 

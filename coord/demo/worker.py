@@ -33,13 +33,14 @@ if TYPE_CHECKING:
     from coord import AsyncLease, AsyncLock, Lease, Lock
     from coord.demo.ledger import PlainClient
 
-__all__ = ["BURST", "RATE", "RETAIN", "TTL", "Orders"]
+__all__ = ["BURST", "RATE", "RETAIN", "STRETCH", "TTL", "Orders"]
 
 TTL = 2.0
 RATE = 5
 BURST = 20
 RETAIN = 3600
 BATCH = 32
+STRETCH = 1000
 
 T = TypeVar("T")
 Calls = list[Callable[[], Any]]
@@ -210,8 +211,11 @@ class Shift:
         """Submit whatever totals the board lacks, such as those of a worker killed before it could."""
         totals = self._ledger.pages
         if totals:
-            rows = yield from self._ask(self._board.top, len(totals))
-            self._on_board = {row.member: row.score for row in rows}
+            stretch = yield from self._ask(self._board.scroll, STRETCH)
+            self._on_board = {row.member: row.score for row in stretch.rows}
+            while stretch.cursor is not None:
+                stretch = yield from self._ask(self._board.scroll, STRETCH, cursor=stretch.cursor)
+                self._on_board |= {row.member: row.score for row in stretch.rows}
             yield from self._submit(totals)
 
     def _ask(self, call: Callable[..., Any], *args: object, **options: object) -> Steps[Any]:

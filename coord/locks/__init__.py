@@ -24,24 +24,36 @@ Rules
 Sources: https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/; M. Kleppmann, "How to do
 distributed locking" (2016), for the fence.
 
-In this package: ``lease`` is possession, ``lock`` is the algorithm, ``blocking`` the sync faces, ``room``
-what all locks of one Coord share.
+In this package: ``lease`` is possession, ``lock`` is the algorithm, ``hold`` a ``with`` block, ``several``
+many locks as one, ``blocking`` the sync faces, ``calls`` what the server is asked, ``room`` what all locks
+of one Coord share, ``fenced`` the values that their fences guard.
 """
 
 from coord.locks.blocking import Hold, Lease, Lock, Loss
+from coord.locks.calls import LockStatus
+from coord.locks.fenced import AsyncFenced, AsyncGuarded, Fenced, FencedValue, Guarded
+from coord.locks.hold import AsyncHold
 from coord.locks.lease import AsyncLease, AsyncLoss
-from coord.locks.lock import AsyncHold, AsyncLock
-from coord.locks.room import LockRoom, LockStatus
+from coord.locks.lock import AsyncLock
+from coord.locks.room import LockRoom
+from coord.locks.several import AsyncLocks, Locks
 
 __all__ = [
+    "AsyncFenced",
+    "AsyncGuarded",
     "AsyncHold",
     "AsyncLease",
     "AsyncLock",
+    "AsyncLocks",
     "AsyncLoss",
+    "Fenced",
+    "FencedValue",
+    "Guarded",
     "Hold",
     "Lease",
     "Lock",
     "LockRoom",
     "LockStatus",
+    "Locks",
     "Loss",
 ]

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 from coord._engine.faces import twin_of
 from coord._engine.port import step
+from coord.locks.fenced import Fenced, Guarded
+from coord.locks.hold import AsyncHold
 from coord.locks.lease import AsyncLease, AsyncLoss
-from coord.locks.lock import AsyncHold, AsyncLock
+from coord.locks.lock import AsyncLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from coord._engine.checks import Seconds
-    from coord.locks.room import LockRoom, LockStatus
+    from coord.locks.calls import LockStatus
+    from coord.locks.room import LockRoom
 
 __all__ = ["Hold", "Lease", "Lock", "Loss"]
 
@@ -33,15 +36,29 @@ class Lock:
         *,
         ttl: Seconds = 10,
         renew: bool = True,
+        renew_in: str = "loop",
         max_hold: Seconds | None = None,
         fair: bool = False,
         reentrant: bool = False,
         wait: str = "signal",
+        replicas: int = 0,
+        fsync: bool = False,
     ) -> None:
         self._flow = AsyncLock(
-            room, name, ttl=ttl, renew=renew, max_hold=max_hold, fair=fair, reentrant=reentrant, wait=wait
+            room,
+            name,
+            ttl=ttl,
+            renew=renew,
+            renew_in=renew_in,
+            max_hold=max_hold,
+            fair=fair,
+            reentrant=reentrant,
+            wait=wait,
+            replicas=replicas,
+            fsync=fsync,
         )
         self.name = name
+        self.names: tuple[str, ...] = (name,)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
@@ -92,6 +109,7 @@ class Lease:
     def __init__(self, flow: AsyncLease) -> None:
         self._flow = flow
         self.name = flow.name
+        self.names = flow.names
         self.token = flow.token
         self.fence = flow.fence
 
@@ -120,6 +138,9 @@ class Lease:
 
     def release(self) -> None:
         step(self._flow.release())
+
+    def guard(self, value: str | Fenced) -> Guarded:
+        return Guarded(self._flow.guard(value._flow if isinstance(value, Fenced) else value))
 
     def export(self) -> str:
         return self._flow.export()

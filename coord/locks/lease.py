@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from coord._engine.checks import patience, seconds
+from coord._engine.renewals import Elsewhere
 from coord.errors import LockLost
+from coord.locks.fenced import AsyncFenced, AsyncGuarded, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coord._engine.checks import Seconds
     from coord._engine.port import Guard, Signal
-    from coord.locks.lock import AsyncLock
+    from coord._engine.renewals import Renewals
+    from coord.locks.lock import Asking, AsyncLock
 
 __all__ = ["SHORTEST_TTL", "AsyncLease", "AsyncLoss"]
 
@@ -26,13 +29,15 @@ class AsyncLease:
 
     Attributes:
         name: The lock's name.
+        names: The names of all locks that it holds: one, unless it is of ``locks()``.
         fence: Greater than the fence of every earlier lease of this name. Send it along with every write
             to what the lock guards, and let that refuse a fence lower than the highest it has seen.
         token: What proves possession to the server. Whoever knows it can release the lock.
     """
 
-    def __init__(self, lock: AsyncLock, token: str, fence: int, sent_at: float, ttl: float) -> None:
+    def __init__(self, lock: AsyncLock, asking: Asking, fence: int, sent_at: float, ttl: float) -> None:
         self._lock = lock
+        self._asking = asking
         self._port = lock._room.port
         self._process = self._port.process()
         self._over = False
@@ -40,8 +45,12 @@ class AsyncLease:
         self._signal: Signal | None = None
         self._guard: Guard | None = None
         self._on_lost: Callable[[], object] | None = None
+        self._writer: Writer | None = None
+        self._keeper: Renewals | None = None
+        self._elsewhere: Elsewhere | None = None
         self.name = lock.name
-        self.token = token
+        self.names = lock.names
+        self.token = asking.token
         self.fence = fence
         self._renewed(sent_at, ttl)
 
@@ -52,11 +61,29 @@ class AsyncLease:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a lease cannot be pickled; export() it here and adopt() it in the other process")
 
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        return self._lock._calls.lock_keys
+
     def _renewed(self, sent_at: float, ttl: float) -> None:
         """Count the deadline anew: ``ttl`` seconds from ``sent_at``, less a margin for drifting clocks."""
         self._deadline = sent_at + ttl - (ttl * DRIFT_SHARE + DRIFT_FLOOR)
-        if self._guard is not None:
+        if self._guard is not None and self._elsewhere is None:
             self._guard.last(self.remaining())
+
+    def _keep(self, keeper: Renewals, guard: Guard, max_hold: float) -> None:
+        """Be renewed by ``keeper``, and cut the guarded body short should that fail."""
+        self._guard, self._keeper = guard, keeper
+        if keeper is self._lock._room.renewals:
+            guard.last(self.remaining())
+        else:
+            self._elsewhere = Elsewhere(self, guard.bring)
+        keeper.add(self._elsewhere or self, self._lock._ttl, max_hold)
+
+    def _let_go(self) -> None:
+        """Be renewed no longer."""
+        if self._keeper is not None:
+            self._keeper.remove(self._elsewhere or self)
 
     def remaining(self) -> float:
         """Return how many seconds the lease is still good for; 0 when it is not. Local, no round trip."""
@@ -96,7 +123,14 @@ class AsyncLease:
         self._refuse_fork()
         length = self._lock._ttl if ttl is None else seconds(ttl, "ttl", at_least=SHORTEST_TTL)
         sent_at = self._port.now()
-        if self._over or not await self._lock._room.renew(self.name, self.token, length):
+        try:
+            alive = not self._over and await self._lock._room.renew(self._lock._calls, self.token, length)
+        except Exception as error:
+            if self.valid:
+                raise
+            await self._lose()
+            raise LockLost(self.name) from error
+        if not alive:
             await self._lose()
             raise LockLost(self.name)
         self._renewed(sent_at, length)
@@ -113,13 +147,26 @@ class AsyncLease:
         self._refuse_fork()
         if self._over and not self._told:
             return
-        held = await self._lock._room.release(
-            self.name, self.token, channel=self._lock._channel, fair=self._lock._fair
-        )
+        held = await self._lock._room.release(self._lock._calls, self.token, doubtful=self._asking.doubtful)
         # Only now that the server has answered: a release that failed may be tried again.
         was_lost, self._over, self._told = self._told, True, False
         if was_lost or not held:
             raise LockLost(self.name)
+
+    def guard(self, value: str | AsyncFenced) -> AsyncGuarded:
+        """Read and write a value under this lease's fence, which refuses earlier holders from then on.
+
+        Args:
+            value: The name of one on the lease's own server, as ``fenced()`` of its Coord would make it, or
+                one that any ``fenced()`` has made. A lease of a ``Quorum`` has no server of its own.
+
+        Raises:
+            TypeError: A name was given to a lease of a ``Quorum``.
+        """
+        if not isinstance(value, AsyncFenced):
+            value = self._lock._room.fenced(value)
+        self._writer = self._writer or Writer()
+        return AsyncGuarded(value, self.fence, self._writer)
 
     def export(self) -> str:
         """Hand the lock over: return what another process needs to ``adopt()`` it.
@@ -133,7 +180,7 @@ class AsyncLease:
         self._refuse_fork()
         self.check()
         self._over = True
-        self._lock._room.renewals.remove(self)
+        self._let_go()
         return f"{self.token}:{self.fence}"
 
     async def _lose(self) -> None:

@@ -8,23 +8,26 @@ import inspect
 import math
 import random
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from coord._engine.checks import one_of, patience, seconds
 from coord.errors import LockLost, LockTimeout, SelfDeadlock
+from coord.locks.calls import waiter_of
+from coord.locks.durable import durable
+from coord.locks.hold import AsyncHold
 from coord.locks.lease import SHORTEST_TTL, AsyncLease
-from coord.locks.room import Holding, waiter_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from types import TracebackType
 
     from coord._engine.checks import Seconds
-    from coord._engine.wakeups import Waiter
-    from coord.locks.room import LockRoom, LockStatus
+    from coord._engine.listeners import Waiting
+    from coord.locks.calls import LockStatus
+    from coord.locks.room import LockRoom
 
-__all__ = ["AsyncHold", "AsyncLock"]
+__all__ = ["AsyncLock"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,20 +39,26 @@ LONGEST_POLL = 0.1
 
 
 @dataclass(slots=True)
-class _Asking:
+class Asking:
     """One acquisition that is under way.
 
     Attributes:
         token: Its token; the same for every attempt.
-        queued: Whether it stands in the queue of a fair lock.
+        waiter: As whom it stands in the queue; empty if it does not.
         held_for: What the last refusal said of the holder's lease.
+        refused_by: Which of several locks refused it last: how many come before it.
         doubtful: Whether a copy of a request may still be on its way, so that the token has to be ended.
     """
 
-    token: str
-    queued: bool = False
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+    waiter: str = ""
     held_for: float = 0.0
+    refused_by: int = 0
     doubtful: bool = False
+
+    def doubt(self) -> None:
+        """Note that a copy may be on its way."""
+        self.doubtful = True
 
 
 class AsyncLock:
@@ -75,23 +84,27 @@ class AsyncLock:
         *,
         ttl: Seconds = 10,
         renew: bool = True,
+        renew_in: str = "loop",
         max_hold: Seconds | None = None,
         fair: bool = False,
         reentrant: bool = False,
         wait: str = "signal",
+        replicas: int = 0,
+        fsync: bool = False,
     ) -> None:
-        self._room = room
+        self._room = durable(room, replicas, fsync)
         self._port = room.port
         self._ttl = seconds(ttl, "ttl", at_least=SHORTEST_TTL)
         longest = math.inf if max_hold is None else seconds(max_hold, "max_hold", at_least=SHORTEST_TTL)
         self._max_hold = longest if renew else 0.0
+        self._renew_in = one_of(renew_in, "renew_in", ("loop", "thread"))
         self._fair = fair
         self._reentrant = reentrant
-        self._listens = one_of(wait, "wait", ("signal", "poll")) == "signal" and room.port.one_slot()
-        channel = room.channel(name)  # spelled in any case: it refuses a bad name now
-        self._channel = channel if self._listens else ""
+        self._listens = one_of(wait, "wait", ("signal", "poll")) == "signal"
+        self._calls = room.calls(name, fair=fair, wakes=self._listens)
         self._entered: dict[int, list[AsyncHold]] = {}
         self.name = name
+        self.names: tuple[str, ...] = (name,)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
@@ -106,13 +119,14 @@ class AsyncLock:
 
         Raises:
             LockLost: It was granted, but every answer took longer than ``ttl`` to arrive.
+            NotDurable: It was granted, but not as safe as asked for, and is given back.
 
         Complexity: O(1), one round trip.
         """
-        asking = _Asking(secrets.token_hex(16))
+        asking = Asking()
         lease = await self._attempt(asking)
         if lease is None and asking.doubtful:
-            await self._port.finish(self._undo(asking.token))
+            await self._give_up(asking)
         return lease
 
     async def acquire(self, *, timeout: Seconds | None = None) -> AsyncLease:
@@ -131,24 +145,28 @@ class AsyncLock:
         Raises:
             LockTimeout: Another held the lock all the while.
             LockLost: It was granted, but every answer took longer than ``ttl`` to arrive.
+            NotDurable: It was granted, but not as safe as asked for, and is given back.
             SelfDeadlock: This task or thread holds it itself, and would wait for ever.
 
         Complexity: O(1) an attempt.
         """
         limit = patience(timeout)
         until = self._port.now() + limit
-        asking = _Asking(secrets.token_hex(16), queued=self._fair and limit > 0)
-        lease = await self._attempt(asking)
-        if lease is not None:
-            return lease
+        asking = Asking()
+        if self._fair and limit > 0:
+            asking.waiter = self._waiter(asking)
+        lease = None
         try:
-            self._refuse_self_deadlock(limit)
-            lease = await self._wait(asking, until)
+            if not (limit and self._listens and self._room.wakeups.hears(self._channel)):
+                lease = await self._attempt(asking)
+            if lease is None:
+                self._refuse_self_deadlock(limit)
+                lease = await self._wait(asking, until)
         finally:
-            if lease is None and (asking.queued or asking.doubtful):
-                await self._port.finish(self._undo(asking.token))
+            if lease is None and (asking.waiter or asking.doubtful):
+                await self._give_up(asking)
         if lease is None:
-            raise LockTimeout(self.name, limit)
+            raise LockTimeout(self.names[asking.refused_by], limit)
         return lease
 
     def hold(
@@ -193,7 +211,7 @@ class AsyncLock:
         token, _, fence = exported.partition(":")
         if len(token) != 32 or not fence.isdecimal():  # noqa: PLR2004  # 16 bytes in hexadecimal
             raise ValueError("exported must be what lease.export() returned")
-        lease = AsyncLease(self, token, int(fence), self._port.now(), self._ttl)
+        lease = AsyncLease(self, Asking(token), int(fence), self._port.now(), self._ttl)
         await lease.renew()
         return lease
 
@@ -205,7 +223,7 @@ class AsyncLock:
 
         Complexity: O(1), one round trip.
         """
-        return await self._room.status(self.name)
+        return await self._room.status(self._calls)
 
     async def force_release(self, *, reason: str) -> bool:
         """Take the lock from whoever holds it, who will learn of it at the next renewal or release.
@@ -220,7 +238,7 @@ class AsyncLock:
         """
         if not isinstance(reason, str) or not reason:
             raise ValueError(f"reason must be a str that says why, not {reason!r}")
-        return await self._room.force_release(self.name, reason)
+        return await self._room.force_release(self._calls, reason)
 
     def __call__(
         self, function: Callable[P, Coroutine[object, object, R]]
@@ -267,49 +285,57 @@ class AsyncLock:
             if not holds:
                 self._entered.pop(me, None)
 
-    async def _wait(self, asking: _Asking, until: float) -> AsyncLease | None:
-        if not self._listens:
+    @property
+    def _channel(self) -> str:
+        """Where this process listens for what wakes its waiters."""
+        return f"{self._calls.channel}:{self._room.wakeups.home}"
+
+    def _waiter(self, asking: Asking) -> str:
+        return f"{self._room.wakeups.home}:{waiter_of(asking.token)}"
+
+    async def _wait(self, asking: Asking, until: float) -> AsyncLease | None:
+        if not self._listens or until <= self._port.now():
             return await self._poll(asking, until)
-        mine = f"{self._channel}:{waiter_of(asking.token)}" if self._fair else self._channel
-        waiter = await self._room.wakeups.join(mine) if until > self._port.now() else None
+        waiter = await self._room.wakeups.join(self._channel, waiter_of(asking.token), alone=self._fair)
         if waiter is None:
             return await self._poll(asking, until)
-        lease = None
+        asking.waiter = self._waiter(asking)
         try:
-            lease = await self._await_wakeup(asking, until, waiter)
+            return await self._await_wakeup(asking, until, waiter)
         finally:
-            self._room.wakeups.leave(waiter, acquired=lease is not None)
-        return lease
+            self._room.wakeups.leave(waiter)
 
-    async def _attempt(self, asking: _Asking) -> AsyncLease | None:
+    async def _attempt(self, asking: Asking) -> AsyncLease | None:
         """Ask once more with the same token; return the lease, if it is granted."""
         try:
             for _ in range(GRANT_ATTEMPTS):
                 sent_at = self._port.now()
                 grant = await self._room.acquire(
-                    self.name, asking.token, self._ttl, fair=self._fair, queued=asking.queued
+                    self._calls, asking.token, self._ttl, asking.waiter, on_repeat=asking.doubt
                 )
-                asking.held_for = grant.held_for
-                asking.doubtful = asking.doubtful or grant.doubtful
+                asking.held_for, asking.refused_by = grant.held_for, grant.by
                 if grant.fence is None:
                     return None
-                lease = AsyncLease(self, asking.token, grant.fence, sent_at, self._ttl)
+                lease = AsyncLease(self, asking, grant.fence, sent_at, self._ttl)
                 if lease.valid:
                     return lease
                 # The answer took longer than the lease. Asking again starts the lease anew.
             raise LockLost(self.name)  # noqa: TRY301  # the token is given up below
         except BaseException:
             # It may have been granted, or be granted yet: whoever is told nothing must hold nothing.
-            with contextlib.suppress(Exception):
-                await self._port.finish(self._undo(asking.token))
+            await self._give_up(asking)
             raise
 
-    async def _undo(self, token: str) -> None:
-        await self._room.release(
-            self.name, token, channel=self._channel, fair=self._fair, end_anyway=True, timeout=UNDO_TIME
-        )
+    async def _give_up(self, asking: Asking) -> None:
+        """End a token that may hold the lock, come to hold it, or stand in its queue; as far as possible."""
+        with contextlib.suppress(Exception):
+            await self._port.finish(self._undo(asking))
 
-    async def _await_wakeup(self, asking: _Asking, until: float, waiter: Waiter) -> AsyncLease | None:
+    async def _undo(self, asking: Asking) -> None:
+        await self._room.release(self._calls, asking.token, asking.waiter, end_anyway=True, timeout=UNDO_TIME)
+        asking.waiter, asking.doubtful = "", False
+
+    async def _await_wakeup(self, asking: Asking, until: float, waiter: Waiting) -> AsyncLease | None:
         while (left := until - self._port.now()) > 0:
             await self._room.wakeups.wait(waiter, left, asking.held_for)
             lease = await self._attempt(asking)
@@ -317,7 +343,7 @@ class AsyncLock:
                 return lease
         return None
 
-    async def _poll(self, asking: _Asking, until: float) -> AsyncLease | None:
+    async def _poll(self, asking: Asking, until: float) -> AsyncLease | None:
         longest = FIRST_POLL
         while (left := until - self._port.now()) > 0:
             longest = min(LONGEST_POLL, longest * 2)
@@ -328,114 +354,7 @@ class AsyncLock:
         return None
 
     def _refuse_self_deadlock(self, limit: float) -> None:
-        mine = self._room.holdings.get((self.name, self._port.whoami()))
-        if mine is not None and mine.lease.valid and math.isinf(limit):
-            raise SelfDeadlock(self.name)
-
-
-class AsyncHold:
-    """A lock held for one ``with`` block. Made by ``lock.hold()``; good for one use."""
-
-    def __init__(
-        self, lock: AsyncLock, timeout: Seconds | None, on_lost: Callable[[], object] | None
-    ) -> None:
-        self._lock = lock
-        self._timeout = timeout
-        self._on_lost = on_lost
-        self._lease: AsyncLease | None = None
-        self._owner = 0
-        self._inner = False
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._lock.name!r}>"
-
-    async def __aenter__(self) -> AsyncLease:
-        if self._lease is not None:
-            raise RuntimeError(
-                f"this hold of lock {self._lock.name!r} was used before; call hold() for each block"
-            )
-        try:
-            return await self._enter()
-        except BaseException:
-            await self._abandon()
-            raise
-
-    async def _enter(self) -> AsyncLease:
-        lock, room = self._lock, self._lock._room
-        self._owner = room.port.whoami()
-        outer = room.holdings.get((lock.name, self._owner))
-        if lock._reentrant and outer is not None and outer.lease.valid:
-            outer.blocks += 1
-            self._lease, self._inner = outer.lease, True
-            return outer.lease
-        self._lease = lease = await lock.acquire(timeout=self._timeout)
-        # No await from here on: nothing is cancelled between a grant and its guard.
-        room.holdings[lock.name, self._owner] = Holding(lease)
-        lease._on_lost = self._on_lost
-        lease._guard = guard = room.port.guard()
-        guard.__enter__()
-        guard.last(lease.remaining())
-        room.renewals.add(lease, lock._ttl, lock._max_hold)
-        return lease
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._lease is None:
-            raise RuntimeError(f"this hold of lock {self._lock.name!r} was never entered")
-        try:
-            await self._leave(self._lease, kind, error, trace)
-        except Exception:
-            raise
-        except BaseException:
-            await self._abandon()
-            raise
-
-    async def _leave(
-        self,
-        lease: AsyncLease,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        room = self._lock._room
-        self._strike_out(lease)
-        if self._inner:
-            return
-        room.renewals.remove(lease)
-        guard, lease._guard = lease._guard, None
-        if guard is not None and guard.__exit__(kind, error, trace):
-            error = None  # the guard's own cancellation, which becomes LockLost
-        try:
-            await room.port.finish(self._release(lease))
-        except Exception as problem:
-            if error is None:
-                raise
-            # The body's own exception is the one to see; this one must not hide it.
-            error.add_note(f"and on leaving lock {lease.name!r}: {type(problem).__name__}: {problem}")
-
-    def _strike_out(self, lease: AsyncLease) -> None:
-        key = (self._lock.name, self._owner)
-        holding = self._lock._room.holdings.get(key)
-        if holding is not None and holding.lease is lease:
-            holding.blocks -= 1
-            if not holding.blocks:
-                del self._lock._room.holdings[key]
-
-    async def _release(self, lease: AsyncLease) -> None:
-        if lease.lost.is_set():
-            await lease._lose()
-            with contextlib.suppress(Exception):  # it is lost already; this only tidies up
-                await self._lock._undo(lease.token)
-            raise LockLost(lease.name)
-        await lease.release()
-
-    async def _abandon(self) -> None:
-        """Give up what was acquired, if anything, after an interruption anywhere in entering or leaving."""
-        lease, room = self._lease, self._lock._room
-        if lease is None or self._inner:
-            return
-        room.renewals.remove(lease)
-        lease._over = True
-        with contextlib.suppress(Exception):
-            await room.port.finish(self._lock._undo(lease.token))
+        for name in self.names:
+            mine = self._room.holdings.get((name, self._port.whoami()))
+            if mine is not None and mine.lease.valid and math.isinf(limit):
+                raise SelfDeadlock(name)

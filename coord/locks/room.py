@@ -1,77 +1,36 @@
-"""What all locks of one Coord share: the scripts, the listener, the renewals, and who holds what here."""
+"""What all locks of one Coord share: the server, the listener, the renewals, and who holds what here."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from hashlib import blake2b
-from typing import TYPE_CHECKING, cast
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
-from coord._engine.checks import millis
+from coord._engine.listeners import Listeners
+from coord._engine.port import all_of
 from coord._engine.renewals import BATCH, Renewals
-from coord._engine.replies import as_bool, as_int, as_rows, text
-from coord._engine.script import Script
-from coord._engine.wakeups import Wakeups
+from coord.locks.calls import LockCalls, renewal
+from coord.locks.eviction import warn_of_eviction
+from coord.locks.fenced import AsyncFenced
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from coord._engine.keys import Keys
     from coord._engine.port import Port
     from coord._engine.renewals import Renewable
-    from coord._engine.script import Reply
+    from coord.locks.calls import Grant, LockStatus
     from coord.locks.lease import AsyncLease
 
-__all__ = ["Grant", "Holding", "LockRoom", "LockStatus", "waiter_of"]
+__all__ = ["Holding", "LockRoom", "SharedRoom"]
 
-FENCE_MEMORY = 86_400.0
-ENDED_MEMORY = 60.0
-BROKEN_MEMORY = 86_400.0
 RENEW_SHARE = 3
-HEARTBEAT = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """How the server answered an acquire.
-
-    Attributes:
-        fence: The grant's fence; ``None`` if it was refused.
-        held_for: Seconds until it is worth while to look again unasked, when refused: what the holder's
-            lease still runs; infinite if it has no end, or if others of a fair lock come first.
-        doubtful: Whether the request was sent more than once, so that an earlier copy of it may still
-            arrive, and be granted when nobody expects it.
-    """
-
-    fence: int | None
-    held_for: float
-    doubtful: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LockStatus:
-    """What the server knows of a lock at one moment.
-
-    Attributes:
-        held: Whether somebody holds it.
-        holder: Who, as a label for people: host and process.
-        fence: The holder's fence, or the last one handed out; ``None`` if none is remembered.
-        held_for: Seconds since it was granted, by the server's clock.
-        remaining: Seconds that the lease still runs.
-        broken: Why it was last broken by ``force_release()``, while that is remembered: a day.
-    """
-
-    held: bool
-    holder: str | None
-    fence: int | None
-    held_for: float | None
-    remaining: float | None
-    broken: str | None
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Holding:
-    """A ``with`` block of one task or thread.
+    """A ``with`` block of one task or thread, which that block holds on to.
 
     Attributes:
         lease: What it holds.
@@ -80,37 +39,6 @@ class Holding:
 
     lease: AsyncLease
     blocks: int = 1
-
-
-def _grant(reply: Reply) -> Grant:
-    fence, ttl, before = as_rows(reply)
-    if fence:
-        return Grant(as_int(fence), 0.0)
-    left = as_int(ttl)
-    return Grant(None, math.inf if left < 0 or before else left / 1000)
-
-
-def _flags(reply: Reply) -> list[bool]:
-    return [bool(one) for one in as_rows(reply)]
-
-
-def _status(reply: Reply) -> LockStatus:
-    label, fence, age, ttl, broken = as_rows(reply)
-    return LockStatus(
-        held=label is not None,
-        holder=None if label is None else text(label),
-        fence=None if fence is None else as_int(fence),
-        held_for=None if age is None else as_int(age) / 1_000_000,
-        remaining=None if ttl is None else as_int(ttl) / 1000,
-        broken=None if broken is None else text(broken),
-    )
-
-
-ACQUIRE = Script("lock_acquire", parse=_grant, repeatable=True)
-RENEW = Script("lock_renew", parse=_flags, repeatable=True)
-RELEASE = Script("lock_release", parse=as_bool, repeatable=True)
-STATUS = Script("lock_status", parse=_status, repeatable=True)
-BREAK = Script("lock_break", parse=as_bool, repeatable=False)
 
 
 class LockRoom:
@@ -124,79 +52,113 @@ class LockRoom:
     def __init__(self, port: Port, keys: Keys) -> None:
         self.port = port
         self.keys = keys
-        self.wakeups = Wakeups(port)
-        self.renewals = Renewals(port, self.renew_all, BATCH if port.one_slot() else 1)
-        self.holdings: dict[tuple[str, int], Holding] = {}
+        self.wakeups = Listeners(port)
+        self.renewals = Renewals(port, self.renew_all, BATCH if port.one_slot() else 1, self.look_out)
+        self.holdings: WeakValueDictionary[tuple[str, int], Holding] = WeakValueDictionary()
+        self.known_commands: set[str] = set()
+        self._aside: LockRoom | None = None
 
     def close(self) -> None:
         """End what runs beside the callers."""
         self.wakeups.close()
         self.renewals.close()
+        if self._aside is not None:
+            self._aside.close()
+
+    async def keeper(self, renew_in: str) -> Renewals:
+        """Find who renews leases: beside the callers, or where they cannot block it."""
+        port = await self.port.aside() if renew_in == "thread" else self.port
+        if port is self.port:
+            return self.renewals
+        if self._aside is None:
+            self._aside = LockRoom(port, self.keys)
+        return self._aside.renewals
+
+    async def look_out(self, seconds: float) -> None:
+        """Warn of what is wrong with the server; once, when there is time for it."""
+        await warn_of_eviction(self.port, "the server", seconds)
+
+    def calls(self, name: str, *, fair: bool = False, wakes: bool = True) -> LockCalls:
+        """Spell the operations of one lock."""
+        return LockCalls(self.keys, name, fair=fair, wakes=wakes, sharded=not self.port.one_slot())
 
     async def acquire(
-        self, name: str, token: str, ttl: float, *, fair: bool = False, queued: bool = False
+        self, lock: LockCalls, token: str, ttl: float, waiter: str = "", *, on_repeat: Callable[[], object]
     ) -> Grant:
-        """Ask for a lock once; if it is ``fair``, and ``queued``, stand in its queue when refused."""
-        keys = [self.keys("lock", name), self.keys("lock", name, "fence"), self._ended(name, token)]
-        memory = max(FENCE_MEMORY, 2 * ttl)
-        line = (waiter_of(token) if queued else "", millis(HEARTBEAT), self.channel(name) if fair else "")
-        keys += self._queue(name, fair=fair)
-        copies: list[None] = []
-        call = replace(
-            ACQUIRE(keys, token, millis(ttl), millis(memory), self.port.label(), *line),
-            on_repeat=lambda: copies.append(None),
-        )
-        grant = await self.port.run(call)
-        return replace(grant, doubtful=bool(copies))
+        """Ask for a lock once; a ``waiter`` that is refused stands in the queue.
 
-    async def renew(self, name: str, token: str, ttl: float) -> bool:
+        ``on_repeat`` is told if an earlier copy of the request may still arrive, and be granted when nobody
+        expects it.
+        """
+        return await self.port.run(lock.acquire(token, ttl, self.port.label(), waiter, on_repeat=on_repeat))
+
+    async def renew(self, lock: LockCalls, token: str, ttl: float) -> bool:
         """Start one lease anew; say whether it still lived."""
-        return (await self.port.run(RENEW((self.keys("lock", name),), token, millis(ttl))))[0]
+        return (await self.port.run(renewal([(lock.key, token, ttl)])))[0]
 
     async def renew_all(self, leases: Sequence[tuple[Renewable, float]]) -> list[bool]:
         """Start several leases anew in one script; say of each whether it still lived."""
-        mine = [(cast("AsyncLease", lease), ttl) for lease, ttl in leases]
-        keys = [self.keys("lock", lease.name) for lease, _ in mine]
-        words = [word for lease, ttl in mine for word in (lease.token, millis(ttl))]
-        soonest = min(ttl for _, ttl in leases)
-        return await self.port.run(RENEW(keys, *words), timeout=soonest / RENEW_SHARE)
+        wanted = [(key, lease.token, ttl) for lease, ttl in leases for key in lease._keys]
+        timeout = min(ttl for _, ttl in leases) / RENEW_SHARE
+        alive = iter(await self.renew_keys(wanted, timeout=timeout))
+        return [False not in [next(alive) for _ in lease._keys] for lease, _ in leases]
+
+    async def renew_keys(
+        self, wanted: Sequence[tuple[str, str, float]], *, timeout: float | None = None
+    ) -> list[bool]:
+        """Start the leases of some keys anew: for each the key, its token and its length."""
+        if len(wanted) == 1 or self.port.one_slot():
+            return await self.port.run(renewal(wanted), timeout=timeout)
+        calls = [renewal([one]) for one in wanted]
+        answers = await all_of(self.port, [self.port.run(call, timeout=timeout) for call in calls])
+        return [alive for answer in answers for alive in answer]
 
     async def release(
         self,
-        name: str,
+        lock: LockCalls,
         token: str,
+        waiter: str = "",
         *,
-        channel: str,
-        fair: bool = False,
         end_anyway: bool = False,
+        doubtful: bool = False,
         timeout: float | None = None,
     ) -> bool:
         """Give a lock back, or a place in its queue; say whether it was held until now."""
-        keys = [self.keys("lock", name), self._ended(name, token), *self._queue(name, fair=fair)]
-        call = RELEASE(keys, token, millis(ENDED_MEMORY), int(end_anyway), channel, waiter_of(token))
+        call = lock.release(token, waiter, end_anyway=end_anyway, doubtful=doubtful)
         return await self.port.run(call, timeout=timeout)
 
-    async def status(self, name: str) -> LockStatus:
+    async def status(self, lock: LockCalls) -> LockStatus:
         """Look at a lock."""
-        keys = [self.keys("lock", name, *part) for part in ((), ("fence",), ("broken",))]
-        return await self.port.run(STATUS(keys))
+        return await self.port.run(lock.status())
 
-    async def force_release(self, name: str, reason: str) -> bool:
+    async def force_release(self, lock: LockCalls, reason: str) -> bool:
         """Take a lock from whoever holds it; say whether anybody did."""
-        keys = [self.keys("lock", name), self.keys("lock", name, "broken")]
-        return await self.port.run(BREAK(keys, reason.encode(), millis(BROKEN_MEMORY), self.channel(name)))
+        broken = await self.port.run(lock.force_release(reason))
+        if broken and lock.channel:
+            # What finds the lock free wakes who waits; it is not known here which kind of waiters there are.
+            for fair in (False, True):
+                either = self.calls(lock.name, fair=fair)
+                await self.port.run(either.release(secrets.token_hex(16)))
+        return broken
 
-    def channel(self, name: str) -> str:
-        """Name the channel on which a lock's waiters listen."""
-        return self.keys("lock", name, "free")
-
-    def _queue(self, name: str, *, fair: bool) -> list[str]:
-        return [self.keys("lock", name, "queue"), self.keys("lock", name, "alive")] if fair else []
-
-    def _ended(self, name: str, token: str) -> str:
-        return self.keys("lock", name, "ended", waiter_of(token))
+    def fenced(self, name: str) -> AsyncFenced:
+        """Make a value that is guarded by the fences of these locks."""
+        return AsyncFenced(self.port, self.keys, name)
 
 
-def waiter_of(token: str) -> str:
-    """Name the owner of a token where tokens must not be shown: in keys and channels."""
-    return blake2b(token.encode(), digest_size=12).hexdigest()
+class SharedRoom(LockRoom):
+    """A room that asks in another way, and shares all else with the one that it is made from.
+
+    Args:
+        room: The room of the Coord, or another such.
+    """
+
+    def __init__(self, room: LockRoom) -> None:
+        self.port, self.keys = room.port, room.keys
+        self.wakeups, self.renewals, self.holdings = room.wakeups, room.renewals, room.holdings
+        self.known_commands = room.known_commands
+        self._origin = room
+
+    async def keeper(self, renew_in: str) -> Renewals:
+        """Find who renews leases: that of the room it is made from."""
+        return await self._origin.keeper(renew_in)

@@ -1,39 +1,71 @@
--- Read a contiguous stretch of a board, with what is needed to rank its rows.
+-- Read rows of a board that stand one after the other, with their ranks.
 --
--- KEYS[1] board   sorted set
--- ARGV[1] order   desc | asc
--- ARGV[2] size    how many rows
--- ARGV[3] member  centre the rows on this member; without it they start at the top
--- Returns {position of the first row from 0, how many members score better than the first row,
---         member, score, member, score, ...}; {} for an empty board or a missing member.
--- Near an end the window shifts rather than shrinks: it always has min(size, length) rows.
-local board = KEYS[1]
-local order, size, member = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+-- KEYS[1..5]  board    entries, scores, reached, meta, expiry (see shared/board.lua)
+-- ARGV[1] order    desc | asc: how to read it
+-- ARGV[2] ties     how equal scores rank: ordinal | competition | modified | dense | fractional
+-- ARGV[3] size     how many rows
+-- ARGV[4] where    which rows: from | end | around | after | score
+-- ARGV[5] start    from: how many rows to skip; end: how many to skip at the end; around: the member;
+--                  after: the score where an earlier read ended; score: the lowest score
+-- ARGV[6] further  after: the entry where it ended; score: the highest score
+-- ARGV[7] skip     score: how many rows to skip
+-- Returns {how many members there are, the last row's entry or "" if none stands after it, then for each row
+--         twice the rank, member, score as text, note or nil}.
+-- Around a member near an end the rows shift rather than run short: they are min(size, members) always.
+local keys, order, ties, size, where = KEYS, ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local start, further, skip = ARGV[5], ARGV[6], tonumber(ARGV[7])
+-- include board
 
-local start = 0
-if member then
-  local position = redis.call(order == 'desc' and 'ZREVRANK' or 'ZRANK', board, member)
-  if not position then
-    return {}
+-- Compare as the server orders entries. Lua's own < goes by the locale.
+local function precedes(one, other)
+  for i = 1, math.min(#one, #other) do
+    local a, b = string.byte(one, i), string.byte(other, i)
+    if a ~= b then
+      return a < b
+    end
   end
-  local last = redis.call('ZCARD', board) - size
-  start = math.max(0, math.min(position - math.floor(size / 2), last))
+  return #one < #other
 end
-local command = order == 'desc' and 'ZREVRANGE' or 'ZRANGE'
-local rows = redis.call(command, board, start, start + size - 1, 'WITHSCORES')
-if #rows == 0 then
-  return {}
+
+-- Count the rows that stand up to (score, entry), whether or not that is still there.
+local function passed(board, score, entry)
+  local low = better(board.entries, 'asc', score)
+  local begins = low
+  local high = low + equal(board.entries, score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if precedes(entry, redis.call('ZRANGE', board.entries, middle, middle)[1]) then
+      high = middle
+    else
+      low = middle + 1
+    end
+  end
+  return better(board.entries, order, score) + low - begins
 end
-local first = string.format('%.17g', tonumber(rows[2]))
-local better
-if order == 'desc' then
-  better = redis.call('ZCOUNT', board, '(' .. first, '+inf')
+
+local board = opened(keys, 0)
+local total = redis.call('ZCARD', board.entries)
+if where == 'from' then
+  start = tonumber(start)
+elseif where == 'end' then
+  start = total - tonumber(start) - size
+  size = math.min(size, size + start)
+  start = math.max(start, 0)
+elseif where == 'after' then
+  start = passed(board, start, further)
+elseif where == 'around' then
+  local entry, score = find(board, start)
+  if not entry then
+    return {total, ''}
+  end
+  local position = place(board, order, entry, score)
+  start = math.max(0, math.min(position - math.floor(size / 2), total - size))
 else
-  better = redis.call('ZCOUNT', board, '-inf', '(' .. first)
+  local inside = redis.call('ZCOUNT', board.entries, start, further)
+  local best = order == 'desc' and further or start
+  start = skip + (string.find(best, 'inf') and 0 or better(board.entries, order, best))
+  size = math.min(size, inside - skip)
 end
-local page = {start, better}
-for i = 1, #rows, 2 do
-  page[i + 2] = rows[i]
-  page[i + 3] = string.format('%.17g', tonumber(rows[i + 1]))
-end
-return page
+local entries, scores = rows(board, order, start, size)
+local follows = start + #entries < total and entries[#entries] or ''
+return append({total, follows}, board, ties, order, start, entries, scores)

@@ -1,47 +1,142 @@
--- Give a member a score under the board's rule, and say where that puts it.
+-- Give members scores on one or more boards, under each board's rule, and say where that puts them.
+-- Rows are taken one after the other: each is ranked as if it had been submitted alone. If one of them is
+-- refused, none is taken.
 --
--- KEYS[1] board   sorted set
--- ARGV[1] member  who
--- ARGV[2] score   a double, as text with 17 digits
--- ARGV[3] keep    last | best | sum
--- ARGV[4] order   desc | asc: whether more or less is better
--- ARGV[5] ties    competition | ordinal: how equal scores rank
--- Returns {score as text, changed 1 or 0, rank from 1, previous rank or 0};
---         {"", 0, 0, 0} if the sum leaves the range in which doubles hold every integer.
-local board = KEYS[1]
-local member, score, keep, order, ties = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
-local EXACT = 9007199254740992
+-- KEYS[1..5n]      boards     five keys each: entries, scores, reached, meta, expiry (see shared/board.lua)
+-- ARGV[1]          order      desc | asc: whether more or less is better
+-- ARGV[2]          ties       how equal scores rank: ordinal | competition | modified | dense | fractional
+-- ARGV[3]          tiebreak   name | first: how equal scores stand; a board keeps that of its first member
+-- ARGV[4]          limit      how many of those overtaken to name, for each row
+-- ARGV[5]          ttl        how long a score lives, milliseconds; empty to leave that as it is
+-- ARGV[6..5+3n]    policies   for each board: keep (last | best | worst | sum | first); when its period ends,
+--                             milliseconds since the epoch, empty for a permanent board; how long it is kept
+--                             after that, milliseconds
+-- ARGV[6+3n..]     rows       for each: member, score as text, whether there is a note (1 or 0), the note
+-- Returns for each board, for each row {score, changed 1 or 0, twice the rank, twice the rank before or 0,
+--         {for each overtaken: twice the rank, member, score, note}}; instead of all that {"sum", member} if
+--         a sum would lose points, {"tiebreak", the board's} if that is not the one given.
+-- TTL of a period: its end plus its retention; for a period already over, now plus that.
+local keys, order, ties, tiebreak = KEYS, ARGV[1], ARGV[2], ARGV[3]
+local limit, ttl, words = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV
+-- include board
 
--- board_page.lua counts by the same rule: what scores strictly better comes before.
-local function rank_of(points)
-  if ties == 'ordinal' then
-    return redis.call(order == 'desc' and 'ZREVRANK' or 'ZRANK', board, member) + 1
+local WHOLE = 9007199254740992 -- from here on a double holds only some of the whole numbers
+local now = math.floor(micros() / 1000)
+local count = #keys / 5
+local first_row = 6 + 3 * count
+
+-- Add, or give nothing if points would be lost: the error of a sum is itself a double (Knuth's TwoSum).
+local function sum(a, b)
+  local total = a + b
+  local part = total - a
+  local lost = (a - (total - part)) + (b - part)
+  if math.abs(total) == math.huge or (math.abs(total) >= WHOLE and lost ~= 0) then
+    return nil
   end
-  local text = string.format('%.17g', points)
-  if order == 'desc' then
-    return redis.call('ZCOUNT', board, '(' .. text, '+inf') + 1
-  end
-  return redis.call('ZCOUNT', board, '-inf', '(' .. text) + 1
+  return total
 end
 
-local before = redis.call('ZSCORE', board, member)
-local old, previous_rank = nil, 0
-if before then
-  old = tonumber(before)
-  if keep == 'sum' then
-    score = old + score
-    if math.abs(score) >= EXACT then
-      return {'', 0, 0, 0}
+-- Choose the score that stays, and say whether the new one had a part in it.
+local function chosen(keep, old, new)
+  if not old or keep == 'last' then
+    return new, true
+  elseif keep == 'first' then
+    return old, false
+  elseif keep == 'sum' then
+    return sum(old, new), true
+  end
+  local wins = new ~= old and ((new > old) == ((keep == 'best') == (order == 'desc')))
+  return wins and new or old, wins
+end
+
+local boards = {}
+for b = 1, count do
+  local board = opened(keys, 5 * (b - 1))
+  if (board.first or false) ~= (tiebreak == 'first') then
+    if redis.call('EXISTS', board.entries) == 1 then
+      return {'tiebreak', board.first and 'first' or 'name'}
     end
-  elseif keep == 'best' then
-    score = order == 'desc' and math.max(old, score) or order == 'asc' and math.min(old, score)
+    board.first = tiebreak == 'first'
+  end
+  board.keep, board.ends, board.retain = words[3 + 3 * b], tonumber(words[4 + 3 * b]), words[5 + 3 * b]
+  boards[b] = board
+end
+for _, board in ipairs(boards) do
+  for at = first_row, #words, 4 do
+    local member = words[at]
+    local lapses = board.lapsed and redis.call('ZSCORE', board.expiry, member)
+    if lapses and tonumber(lapses) <= now then
+      forget(board, member)
+    end
+    if board.keep == 'sum' then
+      local _, old = find(board, member)
+      if old and not sum(tonumber(old), tonumber(words[at + 1])) then
+        return {'sum', member}
+      end
+    end
   end
 end
-if old then
-  previous_rank = rank_of(old)
+
+-- Name those who stood before the member and now stand after it; under a shared rank, those who had a
+-- better score and now have a worse one. A newcomer overtakes all that it leaves behind.
+local function overtaken(board, entry, score, old, old_place)
+  local from, upto
+  if ties == 'ordinal' then
+    from = place(board, order, entry, score) + 1
+    upto = old and old_place + 1
+  else
+    from = better(board.entries, order, score) + equal(board.entries, score)
+    upto = old and better(board.entries, order, old)
+  end
+  upto = math.min(upto or redis.call('ZCARD', board.entries), from + limit)
+  local entries, scores = rows(board, order, from, upto - from)
+  return append({}, board, ties, order, from, entries, scores)
 end
-local changed = old ~= score
-if changed then
-  redis.call('ZADD', board, string.format('%.17g', score), member)
+
+local function submit(board, member, points, note)
+  local entry, old = find(board, member)
+  local previous, old_place = 0, nil
+  if old then
+    previous = twice_rank(board, ties, order, entry, old)
+    old_place = ties == 'ordinal' and previous / 2 - 1
+  end
+  local score, wins = chosen(board.keep, old and tonumber(old), points)
+  local changed = not old or score ~= tonumber(old)
+  if changed then
+    local digits
+    if board.first then
+      local last = tonumber(redis.call('HGET', board.reached, '') or '0')
+      digits = string.format('%016.0f', math.max(micros(), last + 1))
+      redis.call('HSET', board.reached, '', digits)
+    end
+    entry = put(board, member, score, digits, entry, old)
+  end
+  score = text(score)
+  if note and wins then
+    redis.call('HSET', board.meta, member, note)
+  end
+  if ttl then
+    redis.call('ZADD', board.expiry, text(now + ttl), member)
+  end
+  local rank = twice_rank(board, ties, order, entry, score)
+  local passed = limit > 0 and changed and overtaken(board, entry, score, old, old_place) or {}
+  return {score, changed and 1 or 0, rank, previous, passed}
 end
-return {string.format('%.17g', score), changed and 1 or 0, rank_of(score), previous_rank}
+
+local reply = {}
+for b, board in ipairs(boards) do
+  local done = {}
+  for at = first_row, #words, 4 do
+    -- Adding zero makes a zero of minus zero.
+    local points, note = tonumber(words[at + 1]) + 0, words[at + 2] == '1' and words[at + 3]
+    done[#done + 1] = submit(board, words[at], points, note)
+  end
+  if board.ends then
+    local dies = string.format('%.0f', math.max(board.ends, now) + board.retain)
+    for _, key in ipairs({board.entries, board.scores, board.reached, board.meta, board.expiry}) do
+      redis.call('PEXPIREAT', key, dies)
+    end
+  end
+  reply[b] = done
+end
+return reply

@@ -1,18 +1,16 @@
--- Take a lock from whoever holds it, remember why, and wake those who wait for it.
+-- Take a lock from whoever holds it, and remember why.
 --
--- KEYS[1] lock     hash {token, ...}
+-- KEYS[1] lock     string, the holder (see lock_acquire.lua)
 -- KEYS[2] broken   string, why the lock was last broken
 -- ARGV[1] reason   why
 -- ARGV[2] memory   how long to remember it, milliseconds
--- ARGV[3] channel  where waiters listen
 -- Returns 1 if somebody held it, 0 if nobody did.
 local lock, broken = KEYS[1], KEYS[2]
-local reason, memory, channel = ARGV[1], ARGV[2], ARGV[3]
+local reason, memory = ARGV[1], ARGV[2]
 
-if redis.call('HEXISTS', lock, 'token') == 0 then
+if not redis.call('GET', lock) then
   return 0
 end
 redis.call('DEL', lock)
 redis.call('SET', broken, reason, 'PX', memory)
-redis.call('PUBLISH', channel, 'free')
 return 1

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import calls, locks
+from tests.benchmarks import activity, boards, calls, locks, uniques
 from tests.benchmarks.harness import Bench, Effort, machine, servers
 
 if TYPE_CHECKING:
@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.harness import Table
 
-SUITES: dict[str, Callable[[Bench], Iterator[Table]]] = {"calls": calls.suite, "locks": locks.suite}
+SUITES: dict[str, Callable[[Bench], Iterator[Table]]] = {
+    "calls": calls.suite,
+    "locks": locks.suite,
+    "uniques": uniques.suite,
+    "activity": activity.suite,
+    "boards": boards.suite,
+}
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 __all__ = [
+    "BITMAPIST",
     "COORD",
     "COREDIS",
     "POTTERY",
@@ -48,6 +49,7 @@ COORD = Peer("coord", "coord")
 REDIS_PY = Peer("redis", "redis")
 PYTHON_REDIS_LOCK = Peer("python-redis-lock", "redis_lock")
 POTTERY = Peer("pottery", "pottery")
+BITMAPIST = Peer("bitmapist", "bitmapist")
 COREDIS = Peer("coredis", "coredis")
 VALKEY_GLIDE = Peer("valkey-glide", "glide")
 

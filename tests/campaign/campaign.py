@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from coord import Coord, LockTimeout
+from coord.locks.calls import HEARTBEAT
 from tests.campaign.faults import ANSWERED, LONGEST_DELAY, SERVER_STOP, Nemesis, Scene
 from tests.campaign.fleet import Fleet
 from tests.campaign.history import History, Probe, Write, judge, judged_refusals
@@ -24,9 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PREFIX = "campaign"
-NAMES = ("ant", "bee", "cat")
+FAIR = ("dog",)
+"""The locks that are fair, for all who contend for them."""
+NAMES = ("ant", "bee", "cat", *FAIR)
 TTL = 0.5
 RECOVERY = TTL + 1.0
+FAIR_RECOVERY = RECOVERY + HEARTBEAT
+"""Those who died in the queue count as alive until their last heartbeat ends."""
 GRACE = LONGEST_DELAY + SERVER_STOP + TTL
 """How long after its contender's last word a request may still reach the server, and its lease end."""
 ANSWERED_SHARE = 1 / 3
@@ -79,6 +84,7 @@ def run(lock: str, seconds: float, seed: int, kinds: Sequence[str]) -> Result:
             "register": f"redis://{register.address}/0",
             "prefix": PREFIX,
             "names": NAMES,
+            "fair": FAIR,
             "ttl": TTL,
             "seed": seed,
         }
@@ -88,7 +94,8 @@ def run(lock: str, seconds: float, seed: int, kinds: Sequence[str]) -> Result:
         nemesis.rage(seconds * (1 - ANSWERED_SHARE), kinds)
         nemesis.rage(seconds * ANSWERED_SHARE, answered)
         fleet.kill_all()
-        history = History(probes=_probes(lock, server.address, control), grace=GRACE)
+        queues = frozenset(FAIR) if lock == "coord" else frozenset[str]()
+        history = History(probes=_probes(lock, server.address, control), grace=GRACE, queues=queues)
         history.keys_without_ttl = [
             key.decode() for key in control.scan_iter(f"{PREFIX}:*") if control.pttl(key) == -1
         ]
@@ -109,7 +116,8 @@ def _probes(lock: str, address: str, control: redis.Redis) -> list[Probe]:
         granted = True
         if lock == "coord":
             try:
-                hub.lock(name, ttl=TTL).acquire(timeout=RECOVERY).release()
+                patience = FAIR_RECOVERY if name in FAIR else RECOVERY
+                hub.lock(name, ttl=TTL, fair=name in FAIR).acquire(timeout=patience).release()
             except LockTimeout:
                 granted = False
         else:

@@ -23,7 +23,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from coord import AsyncCoord, Coord, LockLost, LockTimeout
+from coord import AsyncCoord, AsyncLock, Coord, LockLost, LockTimeout
 from tests.campaign.journal import Journal
 
 if TYPE_CHECKING:
@@ -96,11 +96,15 @@ class Blocking:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._ttl: float = config["ttl"]
+        self._fair: list[str] = config["fair"]
         self._register = redis.Redis.from_url(config["register"], retry=Retry(NoBackoff(), 0))
         self._hub: Any = self._open(config)
 
     def _open(self, config: dict[str, Any]) -> Any:
         return Coord.connect(config["url"], prefix=config["prefix"], call_timeout=CALL_TIMEOUT)
+
+    def _lock(self, name: str) -> Any:
+        return self._hub.lock(name, ttl=self._ttl, fair=name in self._fair)
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)  # a world that blocks instead of suspending
@@ -116,14 +120,14 @@ class Blocking:
         self._register.set(key, value)
 
     async def try_acquire(self, name: str) -> Lease | None:
-        lease = self._hub.lock(name, ttl=self._ttl).try_acquire()
+        lease = self._lock(name).try_acquire()
         return None if lease is None else Held(lease)
 
     async def acquire(self, name: str, timeout: float) -> Lease:
-        return Held(self._hub.lock(name, ttl=self._ttl).acquire(timeout=timeout))
+        return Held(self._lock(name).acquire(timeout=timeout))
 
     async def block(self, name: str, timeout: float, body: Callable[[Lease], Awaitable[None]]) -> None:
-        with self._hub.lock(name, ttl=self._ttl).hold(timeout=timeout) as lease:
+        with self._lock(name).hold(timeout=timeout) as lease:
             await body(Held(lease))
 
 
@@ -132,8 +136,12 @@ class Suspending:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._ttl: float = config["ttl"]
+        self._fair: list[str] = config["fair"]
         self._register = redis.asyncio.Redis.from_url(config["register"], retry=AsyncRetry(NoBackoff(), 0))
         self._hub = AsyncCoord.connect(config["url"], prefix=config["prefix"], call_timeout=CALL_TIMEOUT)
+
+    def _lock(self, name: str) -> AsyncLock:
+        return self._hub.lock(name, ttl=self._ttl, fair=name in self._fair)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -149,13 +157,13 @@ class Suspending:
         await self._register.set(key, value)
 
     async def try_acquire(self, name: str) -> Lease | None:
-        return await self._hub.lock(name, ttl=self._ttl).try_acquire()
+        return await self._lock(name).try_acquire()
 
     async def acquire(self, name: str, timeout: float) -> Lease:
-        return await self._hub.lock(name, ttl=self._ttl).acquire(timeout=timeout)
+        return await self._lock(name).acquire(timeout=timeout)
 
     async def block(self, name: str, timeout: float, body: Callable[[Lease], Awaitable[None]]) -> None:
-        async with self._hub.lock(name, ttl=self._ttl).hold(timeout=timeout) as lease:
+        async with self._lock(name).hold(timeout=timeout) as lease:
             await body(lease)
 
 

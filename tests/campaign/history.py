@@ -111,7 +111,7 @@ class Probe:
     Attributes:
         name: The lock.
         waited: How long it took.
-        granted: Whether it was granted within a lease and a second.
+        granted: Whether it was granted within a lease and a second; and a heartbeat, if it is fair.
     """
 
     name: str
@@ -130,6 +130,8 @@ class History:
         probes: One a lock.
         keys_without_ttl: Those of the campaign's prefix that were left.
         errors: What no contender expected.
+        queues: The locks that also those keep others out of who only wait for them: what they refuse is not
+            judged.
         grace: How long after the last sign of a hold that was not seen to end its key may live.
         overrun: How much longer than its patience a call may take before it counts as stuck.
     """
@@ -140,6 +142,7 @@ class History:
     probes: list[Probe] = field(default_factory=list)
     keys_without_ttl: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    queues: frozenset[str] = frozenset()
     grace: float = 1.6
     overrun: float = 6.0
 
@@ -235,7 +238,7 @@ def early_losses(history: History) -> Iterator[str]:
 
 def unexplained_refusals(history: History) -> Iterator[str]:
     """An acquire was refused although nobody can have held the lock while it asked."""
-    for attempts in _by_name(history.attempts):
+    for attempts in _by_name(one for one in history.attempts if one.name not in history.queues):
         held = [_possible(one, history.grace) for one in attempts if one.outcome != "refused"]
         for refusal, last in _last_before_refusal(attempts, held):
             if last < refusal.asked:
@@ -245,7 +248,7 @@ def unexplained_refusals(history: History) -> Iterator[str]:
 def judged_refusals(history: History) -> int:
     """Count the refusals that the check above can judge: those near no hold whose end nobody saw."""
     count = 0
-    for attempts in _by_name(history.attempts):
+    for attempts in _by_name(one for one in history.attempts if one.name not in history.queues):
         vague = [
             _possible(one, history.grace)
             for one in attempts

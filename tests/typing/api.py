@@ -11,7 +11,27 @@ import redis.asyncio
 import valkey
 import valkey.asyncio
 
-from coord import AsyncCoord, AsyncLease, AsyncLock, Coord, Decision, Entry, Estimate, Lease, Lock, Submission
+from coord import (
+    AsyncCoord,
+    AsyncLease,
+    AsyncLock,
+    AsyncLocks,
+    AsyncPermit,
+    AsyncSelection,
+    Cohort,
+    Coord,
+    Decision,
+    Entry,
+    Estimate,
+    FunnelReport,
+    Lease,
+    Lock,
+    Locks,
+    Permit,
+    RetentionTable,
+    Selection,
+    Submission,
+)
 
 Coord(redis.Redis())
 Coord(redis.RedisCluster(host="h"))
@@ -35,21 +55,58 @@ def sync(hub: Coord) -> None:
         assert_type(lease, Lease)
         assert_type(other.fence, int)
         assert_type(lease.renew(ttl=3), None)
+        assert_type(lease.guard("v").get(), bytes | None)
+        assert_type(lease.guard(hub.fenced("v")).set("1", ttl=3), None)
+        assert_type(hub.fenced("v").peek().fence, int | None)
+        hub.fenced("v").set("1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    locks = hub.locks("x", "y", ttl=timedelta(seconds=1))
+    assert_type(locks, Locks)
+    assert_type(locks.try_acquire(), Lease | None)
+    with locks as several:
+        assert_type(several.names, tuple[str, ...])
     bucket = hub.token_bucket("b", rate=0.5, period=timedelta(minutes=1), burst=3)
     assert_type(bucket.try_acquire("k", cost=2), Decision)
     assert_type(bucket.peek("k").retry_after, float)
-    assert_type(hub.sliding_window("w", limit=1, period=1).try_acquire("k"), Decision)
-    assert_type(hub.unique_counter("u", period=["day", "week"]).count(last=7), Estimate)
+    window = hub.sliding_window("w", limit=1, period=1, precision="exact", on_error="local", share=0.5)
+    assert_type(window.try_acquire("k"), Decision)
+    permit = hub.limits(bucket, window, hub.fixed_window("f", "9/s")).acquire("k", {"b": 1, "w": 2, "f": 3})
+    assert_type(permit, Permit)
+    assert_type(permit.settle({"b": 1, "w": 2, "f": 3}), None)
+    with bucket.slot("k", timeout=1) as held:
+        assert_type(held.decision.headers("x"), dict[str, str])
+
+    @bucket.limit(str)
+    def limited(user: int) -> bytes:
+        return b""
+
+    assert_type(limited(3), bytes)
+    hub.token_bucket("b", "1/s", on_error="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.limits(bucket, prefetch=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    unique = hub.unique_counter("u", period=["day", "week"], week_start="sunday")
+    assert_type(unique.count(last=7), Estimate)
+    assert_type(unique.select(at=[0.0]) | unique.select(last=2), Selection)
+    assert_type(unique.select().overlap(unique.select(last=2), noisy=True), Estimate)
+    assert_type(unique.select().export(), bytes)
+    assert_type(hub.sliding_unique_counter("s", window=60, exact=True).count(last=5), Estimate)
     activity = hub.activity("a", ids="text")
     assert_type((activity.cohort() & activity.cohort()).count(), int)
+    assert_type(activity.at_least(1, activity.cohort(last=7) - activity.cohort()), Cohort)
+    assert_type(list(activity.cohort()), list[str | int | bytes])
+    assert_type(activity.retention(of=activity.event("e")), RetentionTable)
+    assert_type(activity.funnel({"a": activity.cohort()}), FunnelReport)
+    activity.cohort() & {1}  # type: ignore[operator]  # pyright: ignore[reportOperatorIssue, reportUnusedExpression]
     board = hub.leaderboard("l", keep="best", order="asc", ties="ordinal")
     assert_type(board.submit("m", 1), Submission)
     assert_type(board.top(3), list[Entry])
-    assert_type(board.rank("m"), int | None)
+    assert_type(board.submit_many({"m": 1, "n": 2.5}, meta={"m": "x"}), dict[str, Submission])
+    assert_type(board.rank("m", ties="fractional"), int | float | None)
+    assert_type(board.ranks_of(["m", "n"]), list[Entry | None])
+    assert_type(board.scroll(10).cursor, str | None)
     assert_type(board.len(), int)
 
+    hub.locks("x", 10)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     hub.lock("x", 10)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    hub.leaderboard("l", keep="worst")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", keep="max")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     bucket.try_acquire(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -60,10 +117,29 @@ async def asynchronous(hub: AsyncCoord) -> None:
     async with lock as lease, lock.hold(timeout=1) as other:
         assert_type(lease, AsyncLease)
         assert_type(other.valid, bool)
-    assert_type(await hub.token_bucket("b", rate=1).try_acquire("k"), Decision)
-    assert_type(await hub.unique_counter("u").count(), Estimate)
+        assert_type(await lease.guard(hub.fenced("v")).get(), bytes | None)
+    assert_type(hub.locks("x", "y"), AsyncLocks)
+    assert_type(await hub.locks("x", "y").acquire(), AsyncLease)
+    bucket = hub.token_bucket("b", "1/s burst 5", prefetch=3)
+    assert_type(await bucket.try_acquire("k"), Decision)
+    assert_type(await hub.limits(bucket).acquire("k", timeout=3), AsyncPermit)
+
+    @bucket.limit("k")
+    async def limited(user: int) -> bytes:
+        return b""
+
+    assert_type(await limited(3), bytes)
+    unique = hub.unique_counter("u", raw=True)
+    assert_type(await unique.count(), Estimate)
+    assert_type(unique.select(at=[0.0]) | unique.select(last=2), AsyncSelection)
+    assert_type(await unique.select().difference(unique.select(last=2)), Estimate)
+    assert_type(await unique.restore(b""), None)
+    assert_type(await hub.sliding_unique_counter("s").count(), Estimate)
     activity = hub.activity("a")
     assert_type(await (activity.cohort() & activity.cohort()).count(), int)
+    assert_type([one async for one in activity.cohort()], list[str | int | bytes])
+    assert_type((await activity.retention()).rows[0].cells, tuple[int | None, ...])
+    assert_type(await activity.ordered_funnel("f", "a", "b").report(), FunnelReport)
     assert_type(await hub.leaderboard("l").around("m", 5), list[Entry])
     async with AsyncCoord.connect("memory://") as connected:
         assert_type(connected, AsyncCoord)

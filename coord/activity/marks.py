@@ -1,0 +1,228 @@
+"""How marks are made and taken back: ids cut into calls that each stay short.
+
+A call names every key that it touches, so ids are sorted by chunk and cut where a call would touch too many
+chunks, or set too many bits, to be done within about a millisecond. Where many ids fall into one chunk they
+are sent as a bitmap, which the server merges in microseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from coord._engine.checks import id_bytes, integer, one_of
+from coord._engine.replies import as_rows, nothing
+from coord._engine.script import Script
+from coord.activity.chunks import CHUNK, MAX_ID, packed, place
+from coord.activity.numbers import Hints, names_of, numbers_of
+from coord.periods import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from coord._engine.port import Port
+    from coord._engine.script import Call, Reply, Word
+    from coord.activity.tracks import Track
+    from coord.periods import Calendar, Instant, Period
+
+__all__ = ["Id", "Marker"]
+
+Id = str | int | bytes
+"""An id: a number, or with ``ids="text"`` any of these."""
+
+BITS = 600
+CHUNKS = 16
+DENSE = 128
+
+
+def _numbers(reply: Reply) -> list[int]:
+    return cast("list[int]", as_rows(reply))
+
+
+_MARK = Script("activity_mark", parse=_numbers, repeatable=True)
+_MERGE = Script("activity_merge", parse=nothing, repeatable=True)
+_UNMARK = Script("activity_unmark", parse=nothing, repeatable=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What one mark is about: of which track, in which periods, behind which gate."""
+
+    track: Track
+    periods: Sequence[Period]
+    lifetimes: Sequence[int]
+    gate: Track | None
+
+    def mark(self, chunks: Sequence[int], words: Iterable[Word], size: int) -> Call[list[int]]:
+        tracks = [self.track] if self.gate is None else [self.track, self.gate]
+        bitmaps = [[track.bitmap(period) for period in self.periods] for track in tracks]
+        keys = [self.track.numbers, *(bitmap.directory for bitmap in bitmaps[0])]
+        for chunk in chunks:
+            keys += [bitmap.chunk(chunk) for several in bitmaps for bitmap in several]
+        head = (len(self.periods), len(chunks), int(self.gate is not None), size)
+        return _MARK(keys, *head, *self.lifetimes, *chunks, *words)
+
+    def merge(self, chunk: int, offsets: Iterable[int]) -> Call[None]:
+        bitmaps = [self.track.bitmap(period) for period in self.periods]
+        keys = [
+            self.track.scratch,
+            *(bitmap.directory for bitmap in bitmaps),
+            *(bitmap.chunk(chunk) for bitmap in bitmaps),
+        ]
+        return _MERGE(keys, chunk, packed(offsets), *self.lifetimes)
+
+
+class Marker:
+    """Marks ids of one activity: numbers as they are, or text ids by their numbers.
+
+    Args:
+        port: Where the server is.
+        calendar: The periods that are kept.
+        ids: ``"int"`` or ``"text"``.
+    """
+
+    def __init__(self, port: Port, calendar: Calendar, ids: str) -> None:
+        self.port = port
+        self.calendar = calendar
+        self.by_text = one_of(ids, "ids", ("int", "text")) == "text"
+        self._hints = Hints(port)
+
+    def check(self, one: Id) -> bytes | int:
+        """Refuse what is no id, before anything is sent."""
+        if self.by_text:
+            return id_bytes(one)
+        return integer(cast("int", one), 'an id (with ids="int")', at_least=0, at_most=MAX_ID)
+
+    async def number(self, track: Track, one: Id) -> int | None:
+        """Return the number of an id; ``None`` for a text id that was never marked."""
+        checked = self.check(one)
+        if isinstance(checked, int):
+            return checked
+        return (await numbers_of(self.port, track.numbers, [checked]))[0]
+
+    async def names(self, track: Track, numbers: Sequence[int]) -> Sequence[Id]:
+        """Return the ids that have certain numbers."""
+        return await names_of(self.port, track.numbers, numbers) if self.by_text else numbers
+
+    async def mark(
+        self, track: Track, ids: Sequence[Id], at: Instant | None, gate: Track | None = None
+    ) -> None:
+        """Mark ids in every period kept; behind a gate, those only whose bit the gate has."""
+        checked = dict.fromkeys(self.check(one) for one in ids)
+        self.calendar.check(at)
+        if not checked:
+            return
+        periods = self.calendar.around(await self.calendar.moment(at))
+        target = _Target(track, periods, self.calendar.lifetimes(periods), gate)
+        if self.by_text:
+            await self._mark_text(target, cast("list[bytes]", list(checked)))
+        else:
+            await self._mark_numbers(target, sorted(cast("list[int]", list(checked))))
+
+    async def _mark_numbers(self, target: _Target, numbers: Sequence[int]) -> None:
+        sparse: list[int] = []
+        for chunk, members in groupby(numbers, lambda number: number // CHUNK):
+            ids = list(members)
+            if len(ids) >= DENSE and target.gate is None:
+                await self.port.run(target.merge(chunk, (number % CHUNK for number in ids)))
+            else:
+                sparse += ids
+        placed = [place(number) for number in sparse]
+        for some in _slices(placed, BITS // len(target.periods)):
+            chunks = sorted({chunk for chunk, _ in some})
+            slots = {chunk: slot for slot, chunk in enumerate(chunks, 1)}
+            words = (word for chunk, offset in some for word in (slots[chunk], offset))
+            await self.port.run(target.mark(chunks, words, 0))
+
+    async def _mark_text(self, target: _Target, words: Sequence[bytes]) -> None:
+        guessed = [(self._hints.chunks(word), word) for word in words]
+        guessed.sort(key=lambda one: one[0])  # and no further: new ids are numbered as they came
+        for some in _slices(guessed, BITS // (2 + len(target.periods))):
+            left = [word for _, word in some]
+            # Asked anew, since new ids may have filled a chunk meanwhile.
+            chunks = sorted({chunk for word in left for chunk in self._hints.chunks(word)})
+            numbers = await self.port.run(target.mark(chunks, left, CHUNK))
+            self._hints.learn(left, numbers)
+            outside = {
+                word: number
+                for word, number in zip(left, numbers, strict=True)
+                if place(number)[0] not in chunks
+            }
+            if outside:
+                await self._mark_text(target, list(outside))
+
+    async def unmark(self, track: Track, ids: Sequence[Id], at: Instant | None) -> None:
+        """Take marks back: in the shortest period, and in each longer one that has no other mark."""
+        checked = dict.fromkeys(self.check(one) for one in ids)
+        self.calendar.check(at)
+        kinds = self.ladder()
+        if not checked:
+            return
+        now = await self.calendar.moment(None)
+        moment = now if at is None else await self.calendar.moment(at)
+        numbers = cast("list[int]", list(checked))
+        if self.by_text:
+            found = await numbers_of(self.port, track.numbers, cast("list[bytes]", list(checked)))
+            numbers = [number for number in found if number is not None]
+        finest = track.bitmap(self.calendar.period(kinds[0][0], moment))
+        groups = [
+            [track.bitmap(one) for one in (whole, *parts)]
+            for kind, shorter in kinds[1:]
+            if (whole := self.calendar.period(kind, moment))
+            and (parts := await self._parts(whole, shorter, now))
+        ]
+        sizes = [len(group) - 1 for group in groups]
+        for chunk, members in groupby(sorted(map(place, numbers)), lambda one: one[0]):
+            offsets = [offset for _, offset in members]
+            keys = [bitmap.chunk(chunk) for bitmap in (finest, *(one for group in groups for one in group))]
+            step = max(1, BITS // len(keys))
+            for start in range(0, len(offsets), step):
+                words = offsets[start : start + step]
+                await self.port.run(_UNMARK(keys, len(groups), *sizes, *words))
+
+    def ladder(self) -> list[tuple[str, str]]:
+        """Return the kept kinds, short to long, each with the one whose periods make it up.
+
+        Raises:
+            ValueError: A kind is made up of no shorter one that is kept.
+        """
+        kept = [kind for kind in KINDS if kind in self.calendar.kinds]
+        rungs = [(kept[0], "")]
+        for i, kind in enumerate(kept[1:], 1):
+            shorter = [one for one in kept[:i] if one != "week" or kind == "week"]
+            if not shorter:
+                raise ValueError(
+                    f"unmark() must tell a {kind} from shorter periods that make it up, "
+                    f"and of period={self.calendar.kinds!r} none does: keep days too"
+                )
+            rungs.append((kind, shorter[-1]))
+        return rungs
+
+    async def _parts(self, whole: Period, kind: str, now: datetime) -> list[Period]:
+        """Return the periods that make up a longer one; none if some of them may be forgotten by now."""
+        last = whole.end - timedelta(seconds=1)
+        parts = await self.calendar.resolve(self.calendar.choose(kind, since=whole.start, until=last))
+        lifetimes = self.calendar.lifetimes(parts)
+        ends, keeps = lifetimes[: len(parts)], lifetimes[len(parts) :]
+        forgotten = any(end + keep <= now.timestamp() * 1000 for end, keep in zip(ends, keeps, strict=True))
+        return [] if forgotten else parts
+
+
+Placed = TypeVar("Placed", tuple[int, int], tuple[tuple[int, ...], bytes])
+
+
+def _slices(placed: Sequence[Placed], most: int) -> Iterator[Sequence[Placed]]:
+    """Cut what is sorted by chunk into calls of so many ids, and not too many chunks."""
+    start = 0
+    chunks: set[object] = set()
+    for end, one in enumerate(placed):
+        if end - start == most or (len(chunks) == CHUNKS and one[0] not in chunks):
+            yield placed[start:end]
+            start = end
+            chunks.clear()
+        chunks.add(one[0])
+    if placed:
+        yield placed[start:]

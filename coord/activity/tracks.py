@@ -1,0 +1,74 @@
+"""Where the marks of one thing lie: the names of its bitmaps, and their chunks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from coord.activity.expressions import Leaf
+
+if TYPE_CHECKING:
+    from coord._engine.keys import Keys
+    from coord.periods import Period
+
+__all__ = ["Bitmap", "Track"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bitmap(Leaf):
+    """The bitmap of one thing in one period, in chunks that share a slot.
+
+    Attributes:
+        home: The key that all of its activity's keys begin with.
+        directory: The key of the list of its chunks.
+    """
+
+    home: str
+    directory: str
+
+    def chunk(self, number: int) -> str:
+        """Spell the key of a chunk."""
+        return f"{self.directory}:{number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One thing that ids are marked for: an activity as such, an event of it, a step of a funnel.
+
+    Attributes:
+        keys: Spells keys.
+        name: The activity, which gives all its tracks their slot.
+        path: What tells the track from others of the activity.
+    """
+
+    keys: Keys
+    name: str
+    path: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.keys("activity", self.name)  # refuses a bad name
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return "/".join((self.name, *self.path[1:]))
+
+    @property
+    def home(self) -> str:
+        """The key that all keys of the activity begin with."""
+        return self.keys("activity", self.name)
+
+    @property
+    def numbers(self) -> str:
+        """The key of the numbers of text ids, which all tracks of an activity share."""
+        return self.keys("activity", self.name, "numbers")
+
+    @property
+    def scratch(self) -> str:
+        """A key that exists only within a script."""
+        return self.keys("activity", self.name, "scratch")
+
+    def bitmap(self, period: Period) -> Bitmap:
+        """Name the bitmap of a period."""
+        directory = self.keys("activity", self.name, *self.path, period.kind, period.label)
+        return Bitmap(self.home, directory)

@@ -1,0 +1,257 @@
+"""Asks the server about one or more limits, within a budget; or answers instead of it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from coord._engine.checks import MAX_EXACT, micros
+from coord.errors import CoordError, RateLimited
+from coord.limits.decision import Decision
+from coord.limits.fallback import LocalLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from coord.limits.options import Behaviour
+    from coord.limits.policy import Item
+    from coord.limits.room import Answer, LimitRoom
+
+__all__ = ["Charge", "Gate", "Group"]
+
+UNDO_TIME = 1.0
+LONGEST_WAIT = (MAX_EXACT - 1) // 2
+
+Group = tuple["Item", ...]
+"""What is asked in one call: all of one subject, or of one server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What was charged in one call, and when.
+
+    Attributes:
+        group: The limits and costs.
+        answer: What the server said.
+    """
+
+    group: Group
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an attempt ended.
+
+    Attributes:
+        decision: What to tell the caller.
+        charges: What was charged; nothing after a denial or a fallback.
+    """
+
+    decision: Decision
+    charges: tuple[Charge, ...] = ()
+
+
+class Gate:
+    """Decides over some limits, all of them or none.
+
+    Args:
+        room: What all limiters share.
+        behaviour: The options of the limiter that this gate is of.
+    """
+
+    def __init__(self, room: LimitRoom, behaviour: Behaviour) -> None:
+        self.room = room
+        self._port = room.port
+        self._on_error = behaviour.on_error
+        self._budget = behaviour.patience
+        self._shadow = behaviour.shadow
+        self._hook = behaviour.on_decision
+        self._local = LocalLimits(room.port, behaviour.share)
+
+    async def take(self, groups: Sequence[Group], more: int = 0) -> Verdict:
+        """Charge now, or not at all."""
+        return await self._attempt("take", more, groups)
+
+    async def look(self, groups: Sequence[Group]) -> Decision:
+        """Say how things stand."""
+        return (await self._attempt("look", 0, groups)).decision
+
+    async def wait_turn(self, groups: Sequence[Group], within: float) -> Verdict:
+        """Book the next moment at which all limits allow it, and sleep until then.
+
+        Raises:
+            RateLimited: That moment is further away than ``within`` seconds. Nothing is charged.
+        """
+        if self._shadow:
+            return await self.take(groups)
+        longest = LONGEST_WAIT if within * 1_000_000 >= LONGEST_WAIT else micros(within)
+        verdict = await self._attempt("reserve", longest, groups)
+        if verdict.decision.source == "fallback":
+            verdict = Verdict(await self._wait_locally(groups, verdict.decision, within))
+        if not verdict.decision:
+            raise RateLimited(groups[0][0].subject, verdict.decision)
+        if verdict.decision.delay and verdict.charges:
+            try:
+                await self._port.sleep(verdict.decision.delay)
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    await self._port.finish(self._take_back(verdict.charges))
+                raise
+        return verdict
+
+    async def correct(self, group: Group, moment: int) -> Answer | None:
+        """Charge more to limits, or less where the cost is negative, after the fact.
+
+        Args:
+            group: The limits, and by how much.
+            moment: When the charge that is corrected was dated; -1 for the newest.
+
+        Returns:
+            What the server said; ``None`` if it could not be asked and there is a fallback.
+        """
+        answer = await self._ask("settle", moment, group)
+        self.room.forget(group)
+        return answer
+
+    async def penalize(self, group: Group, seconds: float) -> None:
+        """Admit nothing for so long."""
+        await self._ask("penalize", micros(seconds), group)
+
+    async def tell(self, key: str, decision: Decision) -> Decision:
+        """Let the hook see a decision, and shadow mode turn it."""
+        if self._shadow and not decision.allowed:
+            decision = replace(decision, allowed=True, shadowed=True)
+        if self._hook is not None:
+            hook = self._hook
+            try:
+                await self._port.invoke(lambda: hook(key, decision))
+            except Exception:  # the decision stands, whatever becomes of its metrics
+                self.room.log.exception("on_decision failed for limit %r", decision.name)
+        return decision
+
+    async def _attempt(self, verb: str, operand: int, groups: Sequence[Group]) -> Verdict:
+        charges: list[Charge] = []
+        try:
+            for group in groups:
+                answer = await self._ask(verb, operand, group)
+                if answer is None:
+                    await self._take_back(charges)
+                    return Verdict(await self._told(groups, self._instead(verb, groups)))
+                charges.append(Charge(group, answer))
+                if not answer.granted and verb != "look":
+                    break
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await self._port.finish(self._take_back(charges))
+            raise
+        decision = _decision(charges)
+        if decision.allowed:
+            return Verdict(await self._told(groups, decision), tuple(charges))
+        if len(charges) > 1:
+            await self._take_back(charges)
+        return Verdict(await self._told(groups, decision))
+
+    async def _told(self, groups: Sequence[Group], decision: Decision) -> Decision:
+        return await self.tell(groups[0][0].subject, decision)
+
+    async def _take_back(self, charges: Sequence[Charge]) -> None:
+        """Undo what was charged: a reservation that still waits as though it had never been made."""
+        for charge in charges:
+            group, answer = charge.group, charge.answer
+            if not answer.granted:
+                continue
+            if answer.marks:
+                call = self.room.call("undo", 0, group, answer.marks)
+            else:
+                back = tuple(item._replace(cost=-item.cost) for item in group)
+                call = self.room.call("settle", answer.moment, back)
+            await self._port.run(call, timeout=UNDO_TIME)
+            self.room.forget(group)
+
+    async def _ask(self, verb: str, operand: int, group: Group) -> Answer | None:
+        """Ask the server; ``None`` if it could not be asked and there is a fallback."""
+        call = self.room.call(verb, operand, group)
+        if self._on_error == "raise":
+            return await self._port.run(call, timeout=self._budget)
+        breaker = self.room.breaker
+        if not breaker.lets_through(self._port.now()):
+            return None
+        try:
+            answer = await self._port.run(call, timeout=self._budget)
+        except (CoordError, RuntimeError, TypeError, ValueError):
+            raise  # a wrong key, or a closed Coord: not the server's trouble
+        except Exception as error:  # noqa: BLE001  # whatever a client library calls its failures
+            breaker.failed(self._port.now())
+            self.room.log.warning("a limiter answers without its server: %s", type(error).__name__)
+            return None
+        breaker.worked()
+        return answer
+
+    def _instead(self, verb: str, groups: Sequence[Group]) -> Decision:
+        items = [item for group in groups for item in group]
+        if self._on_error == "local":
+            if verb == "look":
+                items = [item._replace(cost=0) for item in items]
+            return combined(self._local.take(items))
+        allowed = self._on_error == "allow"
+        return combined(
+            [
+                Decision(
+                    allowed,
+                    item.policy.limit,
+                    item.policy.limit if allowed else 0,
+                    0.0 if allowed else 1.0,
+                    0.0,
+                    item.policy.name,
+                    item.policy.window,
+                    "fallback",
+                )
+                for item in items
+            ]
+        )
+
+    async def _wait_locally(self, groups: Sequence[Group], decision: Decision, within: float) -> Decision:
+        """Sleep and try again, while the local limiter promises room in time."""
+        until = self._port.now() + within
+        while not decision and self._on_error == "local" and self._port.now() + decision.retry_after <= until:
+            await self._port.sleep(decision.retry_after)
+            decision = self._instead("take", groups)
+        return decision
+
+
+def _decision(charges: Sequence[Charge]) -> Decision:
+    granted = all(charge.answer.granted for charge in charges)
+    parts: list[Decision] = []
+    for charge in charges:
+        for item, (remaining, wait, reset) in zip(charge.group, charge.answer.rows, strict=True):
+            policy = item.policy
+            allowed = charge.answer.granted or wait == 0
+            retry = 0.0 if allowed else wait / 1_000_000
+            delay = charge.answer.wait / 1_000_000 if granted else 0.0
+            parts.append(
+                Decision(
+                    allowed,
+                    policy.limit,
+                    remaining,
+                    retry,
+                    reset / 1_000_000,
+                    policy.name,
+                    policy.window,
+                    delay=delay,
+                )
+            )
+    return combined(parts)
+
+
+def combined(parts: Sequence[Decision]) -> Decision:
+    """Make one decision of several: that of the limit that binds, with all as its parts."""
+    if len(parts) == 1:
+        return parts[0]
+    if all(part.allowed for part in parts):
+        binding = min(parts, key=lambda part: part.remaining / part.limit)
+    else:
+        binding = max(parts, key=lambda part: part.retry_after)
+    delay = max(part.delay for part in parts)
+    return replace(binding, parts=tuple(parts), delay=delay)

@@ -1,0 +1,126 @@
+"""Possession of what was charged: a permit, whose cost can be corrected, and a block that holds one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from coord._engine.checks import integer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+    from types import TracebackType
+
+    from coord.limits.decision import Decision
+    from coord.limits.gate import Gate, Verdict
+
+__all__ = ["AsyncPermit", "AsyncSlot", "Cost", "costs_of"]
+
+Cost = int | Mapping[str, int]
+"""One number for all limits, or a number for each by its limiter's name."""
+
+
+def costs_of(cost: Cost, names: Iterable[str], *, at_least: int) -> dict[str, int]:
+    """Spell a cost out for each of several limits.
+
+    Raises:
+        TypeError: It is no ``int``, and no mapping to them.
+        ValueError: It names other limits than these, or a number is below ``at_least``.
+    """
+    wanted = list(names)
+    if not isinstance(cost, Mapping):
+        return dict.fromkeys(wanted, integer(cost, "cost", at_least=at_least))
+    if set(cost) != set(wanted):
+        raise ValueError(
+            f"cost must have a number for each of {', '.join(map(repr, wanted))}, not {dict(cost)!r}"
+        )
+    return {name: integer(cost[name], f"cost[{name!r}]", at_least=at_least) for name in wanted}
+
+
+class AsyncPermit:
+    """Leave to go ahead once, and what was charged for it. Made by ``acquire()`` and ``slot()``.
+
+    Attributes:
+        key: Whom or what was charged.
+        decision: The decision; its ``delay`` has been waited for.
+    """
+
+    def __init__(self, gate: Gate, key: str, verdict: Verdict) -> None:
+        self._gate = gate
+        self._charges = verdict.charges
+        self._charged = {item.policy.name: item.cost for charge in verdict.charges for item in charge.group}
+        self.key = key
+        self.decision: Decision = verdict.decision
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.key!r}, charged {self._charged!r}>"
+
+    async def settle(self, cost: Cost) -> None:
+        """Correct the cost to what it turned out to be.
+
+        What was charged too much is given back, as far as it still counts; what was charged too little is
+        charged now, up to the limit and the limiter's ``overdraft``. To settle at the same cost again does
+        nothing. Sent at most once: after an exception the correction may have been made or not, and is
+        not made by another call. A decision that no server made has nothing to settle.
+
+        Args:
+            cost: What it cost: a number, or one for each limiter by name. It may be more than the limit.
+
+        Raises:
+            TypeError: ``cost`` is not an ``int``, or has a value that is none.
+            ValueError: ``cost`` is negative, or does not name each limiter.
+
+        Complexity: One round trip; O(1), for an exact sliding window O(n) in what was admitted since.
+        """
+        names = self._charged or [part.name for part in self.decision.parts or (self.decision,)]
+        wanted = costs_of(cost, names, at_least=0)
+        for charge in self._charges:
+            changed = tuple(
+                item._replace(cost=more)
+                for item in charge.group
+                if (more := wanted[item.policy.name] - self._charged[item.policy.name])
+            )
+            if not changed:
+                continue
+            self._charged.update((item.policy.name, wanted[item.policy.name]) for item in changed)
+            answer = await self._gate.correct(changed, charge.answer.moment)
+            for item, (_, done, _) in zip(changed, answer.rows if answer else (), strict=False):
+                if item.cost > 0:
+                    self._charged[item.policy.name] += done - item.cost
+
+    async def refund(self) -> None:
+        """Give all of it back, as ``settle(0)`` does."""
+        await self.settle(0)
+
+
+class AsyncSlot:
+    """A permit for one ``with`` block. Made by ``slot()``; good for one use."""
+
+    def __init__(
+        self,
+        acquire: Callable[[], Coroutine[object, None, AsyncPermit]],
+        refund_on: tuple[type[BaseException], ...],
+        gate: Gate,
+    ) -> None:
+        self._acquire = acquire
+        self._refund_on = refund_on
+        self._gate = gate
+        self._permit: AsyncPermit | None = None
+
+    async def __aenter__(self) -> AsyncPermit:
+        if self._permit is not None:
+            raise RuntimeError("this slot was used before; call slot() for each block")
+        self._permit = await self._acquire()
+        return self._permit
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._permit is None:
+            raise RuntimeError("this slot was never entered")
+        if error is None or not isinstance(error, self._refund_on):
+            return
+        try:
+            await self._gate.room.port.finish(self._permit.refund())
+        except Exception as problem:  # noqa: BLE001  # the body's own exception is the one to see
+            error.add_note(f"and on giving the permit back: {type(problem).__name__}: {problem}")

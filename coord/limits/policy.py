@@ -1,0 +1,164 @@
+"""A limit's numbers, checked and made ready to be sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from coord._engine.checks import MAX_EXACT, integer, micros, one_of, seconds
+from coord.limits.grammar import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from coord._engine.checks import Seconds
+    from coord._engine.keys import Keys
+
+__all__ = ["Item", "Policy", "Precision", "bucket", "fixed", "sliding"]
+
+Precision = Literal["auto", "exact", "approximate"]
+
+SHORTEST_PERIOD = 0.001
+LONGEST_PERIOD = 10 * 366 * 86_400.0
+LONGEST_LOG = 10_000
+AUTO_LOG = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A limit.
+
+    Attributes:
+        family: What its keys are called after.
+        name: Its name.
+        limit: The most that can be charged at once.
+        window: Seconds in which ``limit`` comes back.
+        words: What the script is told about it, but for the cost.
+        gradual: Whether it comes back evenly, as in a bucket.
+    """
+
+    family: str
+    name: str
+    limit: int
+    window: float
+    words: tuple[str, int, int, int, int, int]
+    gradual: bool = False
+
+    def item(self, keys: Keys, subject: str, cost: int) -> Item:
+        """Make what one call asks of this limit."""
+        return Item(self, subject, keys.of_subject(self.family, self.name, subject), cost)
+
+
+class Item(NamedTuple):
+    """What one call asks of one limit.
+
+    Attributes:
+        policy: The limit.
+        subject: Whom or what to charge.
+        key: Where that is kept.
+        cost: How much.
+    """
+
+    policy: Policy
+    subject: str
+    key: str
+    cost: int
+
+
+def bucket(
+    name: str, spec: str | None, *, rate: float | None, period: Seconds, burst: int | None, overdraft: int
+) -> Policy:
+    """Make the policy of a token bucket.
+
+    Raises:
+        TypeError: An argument is of the wrong type, or both ``spec`` and ``rate`` are given.
+        ValueError: An argument is out of bounds, or the numbers cannot be counted exactly together.
+    """
+    if spec is not None:
+        if rate is not None or burst is not None or period != 1:
+            raise TypeError("give either a spec or rate=, period= and burst=, not both")
+        pace, period, burst = parse(spec)
+    else:
+        if rate is None:
+            raise TypeError("a token bucket needs rate=, or a spec such as '10/second burst 20'")
+        if isinstance(rate, bool) or not isinstance(rate, int | float):
+            raise TypeError(f"rate must be a number, not {type(rate).__name__} {rate!r}")
+        if not 0 < rate <= MAX_EXACT:
+            raise ValueError(f"rate must be above 0 and at most 2**53, not {rate!r}")
+        pace = Fraction(str(rate))
+    length = _length(period)
+    if pace <= 0:
+        raise ValueError(f"spec {spec!r} allows nothing")
+    capacity = integer(max(1, round(pace)) if burst is None else burst, "burst", at_least=1)
+    most = integer(overdraft, "overdraft", at_least=0)
+    for unit in _units():
+        # Tokens a unit, in lowest terms: `ticks` pass each unit, `token` make a token.
+        exact = pace * unit / length
+        ticks, token = exact.numerator, exact.denominator
+        if 2 * (capacity + most) * token < MAX_EXACT and ticks * 1000 < MAX_EXACT:
+            window = float(capacity * length / pace) / 1_000_000
+            words = ("bucket", capacity, ticks, token, unit, most)
+            return Policy("bucket", name, capacity, window, words, gradual=True)
+    raise ValueError(
+        f"{float(pace):g} each {length / 1_000_000:g} s with burst={capacity} cannot be counted exactly: "
+        "lower the burst, or write the rate in whole numbers: not rate=1/3 but rate=1, period=3"
+    )
+
+
+def sliding(
+    name: str, spec: str | None, *, limit: int | None, period: Seconds | None, precision: str, overdraft: int
+) -> Policy:
+    """Make the policy of a sliding window; raises as ``bucket`` does."""
+    most, length = _window(spec, limit, period)
+    one_of(precision, "precision", ("auto", "exact", "approximate"))
+    exact = precision == "exact" or (precision == "auto" and most <= AUTO_LOG)
+    if exact and most > LONGEST_LOG:
+        raise ValueError(
+            f"an exact sliding window remembers each admission, up to {LONGEST_LOG:,} of them; "
+            f"for limit={most} use precision='approximate', or a token bucket"
+        )
+    extra = integer(overdraft, "overdraft", at_least=0)
+    for unit in _units():
+        if length % unit == 0 and 2 * (most + extra) * (length // unit) < MAX_EXACT:
+            words = ("log" if exact else "counter", most, length, length // unit, unit, extra)
+            return Policy("window", name, most, length / 1_000_000, words)
+    raise ValueError(
+        f"limit={most} in {length / 1_000_000:g} s cannot be counted exactly: use a rounder period"
+    )
+
+
+def fixed(
+    name: str, spec: str | None, *, limit: int | None, period: Seconds | None, overdraft: int
+) -> Policy:
+    """Make the policy of a fixed window; raises as ``bucket`` does."""
+    most, length = _window(spec, limit, period)
+    words = ("fixed", most, length, 1, 1, integer(overdraft, "overdraft", at_least=0))
+    return Policy("fixed", name, most, length / 1_000_000, words)
+
+
+def _window(spec: str | None, limit: int | None, period: Seconds | None) -> tuple[int, int]:
+    if spec is not None:
+        if limit is not None or period is not None:
+            raise TypeError("give either a spec or limit= and period=, not both")
+        amount, period, burst = parse(spec)
+        if burst is not None:
+            raise ValueError(f"spec {spec!r}: a window has no burst; a token bucket does")
+        if amount.denominator != 1:
+            raise ValueError(f"spec {spec!r}: a window admits a whole number")
+        limit = amount.numerator
+    if limit is None or period is None:
+        raise TypeError("a window needs limit= and period=, or a spec such as '100/minute'")
+    return integer(limit, "limit", at_least=1), _length(period)
+
+
+def _length(period: Seconds) -> int:
+    length = seconds(period, "period", at_least=SHORTEST_PERIOD)
+    if length > LONGEST_PERIOD:
+        raise ValueError(f"period must be at most ten years, not {period!r}")
+    return micros(length)
+
+
+def _units() -> Iterator[int]:
+    """Count time in microseconds if that can be done exactly, else in tens of them, and so on to a minute."""
+    return iter((1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 60_000_000))

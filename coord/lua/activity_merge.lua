@@ -1,0 +1,27 @@
+-- Mark many ids of one chunk at once, sent as a bitmap.
+--
+-- KEYS[1]   scratch  string; does not exist before or after
+-- KEYS[2..] places   a directory a period, then a bitmap a period, as for activity_mark.lua
+-- ARGV[1]   chunk    which chunk it is
+-- ARGV[2]   packed   the bits to set
+-- ARGV[3..] lives    when each period ends, then how long each is kept after its end, as there
+-- Returns nothing of use.
+-- TTL: as there; set again each time, since BITOP takes it away.
+local scratch, places = KEYS[1], KEYS
+local chunk, packed, lives = ARGV[1], ARGV[2], ARGV
+
+local kinds = (#places - 1) / 2
+local time = redis.call('TIME')
+local now = math.floor(tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000)
+redis.call('SET', scratch, packed, 'PX', 60000)
+for kind = 1, kinds do
+  local ends, retain = tonumber(lives[2 + kind]), tonumber(lives[2 + kinds + kind])
+  local life = string.format('%.0f', ends + retain > now and ends + retain or now + retain)
+  local directory, bitmap = places[1 + kind], places[1 + kinds + kind]
+  redis.call('BITOP', 'OR', bitmap, bitmap, scratch)
+  redis.call('PEXPIREAT', bitmap, life)
+  redis.call('ZADD', directory, chunk, chunk)
+  redis.call('PEXPIREAT', directory, life)
+end
+redis.call('DEL', scratch)
+return 1

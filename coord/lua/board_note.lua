@@ -1,0 +1,24 @@
+-- Note something about a member, or let the note go.
+--
+-- KEYS[1..5]  board    entries, scores, reached, meta, expiry (see shared/board.lua)
+-- ARGV[1] member   who
+-- ARGV[2] note     what; absent to let it go
+-- Returns 1, or 0 for a member that is not on the board.
+-- TTL: that of the board itself, if it has one.
+local keys, member, note = KEYS, ARGV[1], ARGV[2]
+-- include board
+
+local board = opened(keys, 0)
+if not find(board, member) then
+  return 0
+end
+if note then
+  redis.call('HSET', board.meta, member, note)
+  local left = redis.call('PTTL', board.entries)
+  if left > 0 then
+    redis.call('PEXPIRE', board.meta, left)
+  end
+else
+  redis.call('HDEL', board.meta, member)
+end
+return 1

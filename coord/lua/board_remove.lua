@@ -1,0 +1,25 @@
+-- Take members off a board, with all that is kept about them: those named, those beyond the best so many,
+-- or those whose scores have lapsed.
+--
+-- KEYS[1..5]  board    entries, scores, reached, meta, expiry (see shared/board.lua)
+-- ARGV[1]    order    desc | asc: which are the best
+-- ARGV[2]    best     how many to leave on the board; empty to leave all
+-- ARGV[3]    most     how many to take off at the most, by best
+-- ARGV[4..]  members  who else to take off
+-- Returns {how many were taken off by best, how many by name, how many scores had lapsed}.
+local keys, order, best, most, words = KEYS, ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV
+-- include board
+
+local board = opened(keys, 0)
+local named, trimmed = 0, 0
+for at = 4, #words do
+  named = named + forget(board, words[at])
+end
+if best then
+  local total = redis.call('ZCARD', board.entries)
+  local start = math.max(best, total - most)
+  for _, entry in ipairs((rows(board, order, start, total - start))) do
+    trimmed = trimmed + forget(board, member_of(board, entry))
+  end
+end
+return {trimmed, named, board.lapsed or 0}

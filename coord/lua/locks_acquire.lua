@@ -1,0 +1,60 @@
+-- Take several locks, or none of them. Keys and rules are those of one lock: see lock_acquire.lua. Who is
+-- refused may stand in the queue of the lock that refused, the first in the order of KEYS.
+--
+-- KEYS[1..4n]    keys    for each lock: the lock, its fence, what exists if this token has ended, its queue
+-- ARGV[1] token   the would-be holder
+-- ARGV[2] ttl     lease, milliseconds
+-- ARGV[3] memory  how long a fence is remembered when idle, milliseconds
+-- ARGV[4] label   what to show people about the holder
+-- ARGV[5] waiter  who stands in the queue, as "home:waiter"; empty not to stand in it
+-- ARGV[6] beat    how long a waiter is thought to wait on, milliseconds
+-- Returns the fence as a decimal string when granted; {the holder's remaining lease in milliseconds or -1 if
+--         it has none, how many come before the lock that refused} when refused.
+-- Fence: one for all, greater than the last of each.
+local keys = KEYS
+local token, ttl, memory, label, waiter, beat = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local mark = string.format('%s ', token)
+
+local function stand_in(queue)
+  if not redis.call('ZSCORE', queue, waiter) then
+    local latest = redis.call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2] or '0'
+    redis.call('ZADD', queue, string.format('%.0f', math.max(now, tonumber(latest) + 1)), waiter)
+  end
+  redis.call('PEXPIRE', queue, 2 * beat)
+end
+
+local last, mine, granted = 0, 0, nil
+for i = 1, #keys, 4 do
+  local holder = redis.call('GET', keys[i])
+  if holder and string.sub(holder, 1, #mark) == mark then
+    mine, granted = mine + 1, string.match(holder, ' (%d+) ')
+  elseif redis.call('EXISTS', keys[i + 2]) == 1 then
+    return {0, (i - 1) / 4}
+  elseif holder then
+    if waiter ~= '' then
+      stand_in(keys[i + 3])
+    end
+    return {redis.call('PTTL', keys[i]), (i - 1) / 4}
+  end
+  last = math.max(last, tonumber(redis.call('GET', keys[i + 1]) or '0'))
+end
+if mine == #keys / 4 then
+  for i = 1, #keys, 4 do
+    redis.call('PEXPIRE', keys[i], ttl)
+  end
+  return granted
+end
+
+local fence = string.format('%.0f', math.max(last + 1, now))
+local holder = table.concat({token, fence, string.format('%.0f', now), label}, ' ')
+for i = 1, #keys, 4 do
+  redis.call('SET', keys[i + 1], fence, 'PX', memory)
+  redis.call('SET', keys[i], holder, 'PX', ttl)
+  if waiter ~= '' then
+    redis.call('ZREM', keys[i + 3], waiter)
+  end
+end
+return fence

@@ -1,0 +1,117 @@
+"""The suite of activities: what a mark costs, what it keeps, and what is asked of millions of ids."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.harness import Column, Contestant, Effort, compare, tabulate
+from tests.benchmarks.peers import BITMAPIST, COORD, REDIS_PY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.benchmarks.harness import Bench, Table
+    from tests.benchmarks.peers import Peer
+
+__all__ = ["suite"]
+
+WORK = "tests.benchmarks.activity_work"
+BASELINE = "`SETBIT`, pipelined"
+WEEKS = 8
+
+
+def _row(name: str, peer: Peer, contestant: str = "") -> Contestant:
+    return Contestant(name, peer, {"contestant": contestant or name})
+
+
+NUMBERS = _row("coord", COORD)
+TEXT = _row('coord, `ids="text"`', COORD, "coord text")
+PLAIN = _row(BASELINE, REDIS_PY, "setbit")
+PEER = _row("bitmapist", BITMAPIST)
+ALL = [NUMBERS, TEXT, PLAIN, PEER]
+WITHOUT_TEXT = [NUMBERS, PLAIN, PEER]
+STEP = Column("slowest step, ms", "slowest_ms", digits=2)
+LEFT = Column("keys left", "left")
+
+
+def suite(bench: Bench) -> Iterator[Table]:
+    """Measure activities; a table at a time, as it is done."""
+    yield _one_by_one(bench, again=False)
+    yield _one_by_one(bench, again=True)
+    yield _at_once(bench)
+    yield _far(bench)
+    yield _kept(bench)
+    yield _both_days(bench)
+    yield _retention(bench)
+
+
+def _one_by_one(bench: Bench, *, again: bool) -> Table:
+    times = bench.effort.of(1000, 3000)
+    results = compare(bench, f"{WORK}:one_by_one", ALL, times=times, again=again)
+    columns = [
+        Column("marks/s", "rate", ratio="to SETBIT"),
+        Column("server, µs a mark", "server_us", digits=1),
+    ]
+    note = (
+        f"{times:,} ids of 100,000, one call each, in a day, a week and a month: "
+        + ("all marked before." if again else "each for the first time.")
+        + "\nThe server's time is that of its commands, by its own count, while it has nothing else to do."
+    )
+    title = "Marking one id again" if again else "Marking one id"
+    return tabulate(title, results, columns, baseline=BASELINE, note=note)
+
+
+def _at_once(bench: Bench) -> Table:
+    times, span = 10_000, 1_000_000
+    results = compare(bench, f"{WORK}:at_once", ALL, times=times, span=span)
+    columns = [
+        Column("ms", "ms", digits=1, ratio="to SETBIT"),
+        Column("server, ms", "server_ms", digits=1, ratio="to SETBIT"),
+        STEP,
+    ]
+    note = f"{times:,} ids of {span:,}, in one call, in a day, a week and a month."
+    return tabulate("Marking many ids", results, columns, baseline=BASELINE, note=note)
+
+
+def _far(bench: Bench) -> Table:
+    few = replace(bench, effort=Effort(quick=True))
+    results = compare(few, f"{WORK}:far", WITHOUT_TEXT)
+    columns = [Column("memory, KiB", "kib"), STEP]
+    note = "Id 3,000,000,000, in a day, a week and a month. Memory is `MEMORY USAGE` of all keys."
+    return tabulate("One id far out", results, columns, note=note)
+
+
+def _kept(bench: Bench) -> Table:
+    few = replace(bench, effort=Effort(quick=True))
+    ids = bench.effort.of(50_000, 200_000)
+    results = compare(few, f"{WORK}:kept", ALL, ids=ids)
+    note = (
+        f"{ids:,} ids, 0 and up, in a day, a week and a month; as text, numbers of 36 digits.\n"
+        "`MEMORY USAGE` of all keys. Text ids take a bitmap's share too, which is what the first row shows."
+    )
+    return tabulate("Memory", results, [Column("bytes an id", "bytes", digits=1)], note=note)
+
+
+def _both_days(bench: Bench) -> Table:
+    few = replace(bench, effort=Effort(quick=True))
+    ids = bench.effort.of(2**24, 2**27)
+    results = compare(few, f"{WORK}:both_days", WITHOUT_TEXT, ids=ids)
+    columns = [Column("ms", "ms", digits=0), Column("server, ms", "server_ms", digits=1), STEP, LEFT]
+    note = (
+        f"Counting who was active on both of two days, {ids:,} ids each. A step is one command or\n"
+        "script, during which the server does nothing else."
+    )
+    return tabulate(f"Two days of {ids // 2**20} Mi ids", results, columns, note=note)
+
+
+def _retention(bench: Bench) -> Table:
+    few = replace(bench, effort=Effort(quick=True))
+    ids = bench.effort.of(2**22, 2**27)
+    results = compare(few, f"{WORK}:retention", WITHOUT_TEXT, ids=ids, weeks=WEEKS)
+    columns = [Column("ms", "ms", digits=0), Column("server, ms", "server_ms", digits=0), STEP, LEFT]
+    note = (
+        f"{WEEKS} cohorts by week, {ids:,} ids each, at most {WEEKS} weeks followed. bitmapist and SETBIT\n"
+        "count the current week too, which coord does not: its cells there are `None`."
+    )
+    return tabulate(f"Retention of {ids // 2**20} Mi ids", results, columns, note=note)

@@ -1,0 +1,241 @@
+"""What is measured of activities, as run in the process of one contestant.
+
+Only the standard library is imported here, and of the contestants only the one asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.benchmarks.harness import Sample
+
+CHUNK = 2**17
+FAR = 3_000_000_000
+NOW = datetime.now(UTC)
+KINDS = ("day", "week", "month")
+FORMATS = ("%Y-%m-%d", "%G-W%V", "%Y-%m")
+
+
+@dataclass(frozen=True, slots=True)
+class Tracker:
+    """How one contestant marks, and asks who was active on two days, and who came back by weeks."""
+
+    mark: Callable[[int], object]
+    mark_all: Callable[[Sequence[int]], object]
+    both_days: Callable[[], int]
+    retention: Callable[[int], object]
+    fill: Callable[[datetime, int], object]
+
+
+def _client(urls: list[str]) -> Any:
+    return import_module("redis").Redis.from_url(urls[0])
+
+
+def _content(ids: int) -> bytes:
+    return random.Random(ids).randbytes(ids // 8)
+
+
+def _coord(urls: list[str], ids: str = "int") -> Tracker:
+    hub = import_module("coord").Coord.connect(urls[0])
+    activity = hub.activity("a", period=KINDS, ids=ids)
+    client = _client(urls)
+
+    def fill(at: datetime, ids: int) -> None:
+        """Write the chunks of a day and a week, which marking so many ids one by one would take too long."""
+        content = _content(ids)
+        for kind, form in zip(KINDS[:2], FORMATS, strict=False):
+            directory = f"coord:activity:{{a}}:{kind}:{at.strftime(form)}"
+            for chunk in range(ids // CHUNK):
+                client.set(f"{directory}:{chunk}", content[chunk * CHUNK // 8 : (chunk + 1) * CHUNK // 8])
+            client.zadd(directory, {str(chunk): chunk for chunk in range(ids // CHUNK)})
+
+    def both() -> int:
+        before = NOW - timedelta(days=1)
+        return int((activity.cohort(at=NOW) & activity.cohort(at=before)).count())
+
+    words: Callable[[int], Any] = str if ids == "text" else int
+    return Tracker(
+        lambda one: activity.mark(words(one), at=NOW),
+        lambda several: activity.mark(*map(words, several), at=NOW),
+        both,
+        lambda weeks: activity.retention(period="week", rows=weeks, now=NOW),
+        fill,
+    )
+
+
+def _coord_text(urls: list[str]) -> Tracker:
+    return _coord(urls, "text")
+
+
+def _setbit(urls: list[str]) -> Tracker:
+    client = _client(urls)
+
+    def key(kind: str, form: str, at: datetime) -> str:
+        return f"a:{kind}:{at.strftime(form)}"
+
+    def mark_all(several: Sequence[int]) -> None:
+        pipeline = client.pipeline(transaction=False)
+        for one in several:
+            for kind, form in zip(KINDS, FORMATS, strict=True):
+                pipeline.setbit(key(kind, form, NOW), one, 1)
+        pipeline.execute()
+
+    def fill(at: datetime, ids: int) -> None:
+        for kind, form in zip(KINDS[:2], FORMATS, strict=False):
+            client.set(key(kind, form, at), _content(ids))
+
+    def both(*keys: str) -> int:
+        pipeline = client.pipeline()
+        pipeline.bitop("AND", "scratch", *keys)
+        pipeline.bitcount("scratch")
+        pipeline.unlink("scratch")
+        return int(pipeline.execute()[1])
+
+    def retention(weeks: int) -> list[list[int]]:
+        keys = [key("week", "%G-W%V", NOW - timedelta(weeks=age)) for age in reversed(range(weeks))]
+        return [[both(keys[row], one) for one in keys[row:]] for row in range(weeks)]
+
+    days = [key("day", "%Y-%m-%d", NOW - timedelta(days=age)) for age in (0, 1)]
+    return Tracker(lambda one: mark_all([one]), mark_all, lambda: both(*days), retention, fill)
+
+
+def _bitmapist(urls: list[str]) -> Tracker:
+    package = import_module("bitmapist")
+    cohort = import_module("bitmapist.cohort")
+    client = _client(urls)
+    host, _, port = urls[0].removeprefix("redis://").partition(":")
+    package.setup_redis("default", host, int(port))
+
+    def mark_all(several: Sequence[int]) -> None:
+        pipeline = client.pipeline(transaction=False)
+        for one in several:
+            package.mark_event("a", one, system=pipeline, now=NOW, use_pipeline=False)
+        pipeline.execute()
+
+    def fill(at: datetime, ids: int) -> None:
+        content = _content(ids)
+        for events in (package.DayEvents.from_date("a", at), package.WeekEvents.from_date("a", at)):
+            client.set(events.redis_key, content)
+
+    def both() -> int:
+        days = [package.DayEvents.from_date("a", NOW - timedelta(days=age)) for age in (0, 1)]
+        return len(package.BitOpAnd(*days))
+
+    def retention(weeks: int) -> Any:
+        return cohort.get_dates_data("a", "a", time_group="weeks", num_results=weeks, num_of_rows=weeks - 1)
+
+    return Tracker(lambda one: package.mark_event("a", one, now=NOW), mark_all, both, retention, fill)
+
+
+OPENERS: dict[str, Callable[[list[str]], Tracker]] = {
+    "coord": _coord,
+    "coord text": _coord_text,
+    "setbit": _setbit,
+    "bitmapist": _bitmapist,
+}
+
+
+class Watch:
+    """Sees what a server does between two moments: its processor time, its slowest step, what it keeps."""
+
+    def __init__(self, urls: list[str]) -> None:
+        self._client = _client(urls)
+        self._client.config_set("slowlog-max-len", 100_000)
+        self._client.config_set("slowlog-log-slower-than", 0)
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew."""
+        self._keys = self._client.dbsize()
+        self._client.slowlog_reset()
+        self._client.config_resetstat()
+        self._began = time.perf_counter()
+
+    def sample(self, operations: int = 1) -> Sample:
+        """Tell what was seen, a share of it for each of several operations."""
+        took = time.perf_counter() - self._began
+        stats = self._client.info("commandstats")
+        ours = ("cmdstat_config", "cmdstat_slowlog", "cmdstat_info", "cmdstat_dbsize")
+        busy = sum(one["usec"] for name, one in stats.items() if not name.startswith(ours))
+        steps = [one["duration"] for one in self._client.slowlog_get(100_000)]
+        return {
+            "ms": took * 1e3 / operations,
+            "rate": operations / took,
+            "server_us": busy / operations,
+            "server_ms": busy / 1e3 / operations,
+            "slowest_ms": max(steps, default=0) / 1e3,
+            "left": self._client.dbsize() - self._keys,
+        }
+
+    def memory(self) -> float:
+        """Return what all keys together take, in bytes."""
+        return float(sum(self._client.memory_usage(key, samples=0) for key in self._client.keys("*")))
+
+
+def one_by_one(urls: list[str], contestant: str, times: int, *, again: bool) -> Sample:
+    """Mark ids one at a time, in a day, a week and a month; ``again`` for ids that are marked already."""
+    tracker = OPENERS[contestant](urls)
+    ids = random.Random(1).sample(range(100_000), times)
+    tracker.mark(99_999)
+    if again:
+        tracker.mark_all(ids)
+    watch = Watch(urls)
+    for one in ids:
+        tracker.mark(one)
+    return watch.sample(times)
+
+
+def at_once(urls: list[str], contestant: str, times: int, span: int) -> Sample:
+    """Mark many ids in one call."""
+    tracker = OPENERS[contestant](urls)
+    tracker.mark(0)
+    ids = random.Random(1).sample(range(span), times)
+    watch = Watch(urls)
+    tracker.mark_all(ids)
+    return watch.sample()
+
+
+def far(urls: list[str], contestant: str) -> Sample:
+    """Mark one id with a large number, in a day, a week and a month."""
+    tracker = OPENERS[contestant](urls)
+    watch = Watch(urls)
+    tracker.mark(FAR)
+    return watch.sample() | {"kib": watch.memory() / 1024}
+
+
+def kept(urls: list[str], contestant: str, ids: int) -> Sample:
+    """Mark so many ids, one day; return bytes for each."""
+    tracker = OPENERS[contestant](urls)
+    names = [int.from_bytes(os.urandom(15), "big") if "text" in contestant else one for one in range(ids)]
+    for start in range(0, ids, 50_000):
+        tracker.mark_all(names[start : start + 50_000])
+    return {"bytes": Watch(urls).memory() / ids}
+
+
+def both_days(urls: list[str], contestant: str, ids: int) -> Sample:
+    """Count who was active on both of two days, of so many ids."""
+    tracker = OPENERS[contestant](urls)
+    for age in (0, 1):
+        tracker.fill(NOW - timedelta(days=age), ids)
+    watch = Watch(urls)
+    tracker.both_days()
+    return watch.sample()
+
+
+def retention(urls: list[str], contestant: str, ids: int, weeks: int) -> Sample:
+    """Make a retention table of so many weeks and ids."""
+    tracker = OPENERS[contestant](urls)
+    for age in range(weeks):
+        tracker.fill(NOW - timedelta(weeks=age), ids)
+    watch = Watch(urls)
+    tracker.retention(weeks)
+    return watch.sample()

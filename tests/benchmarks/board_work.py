@@ -1,0 +1,144 @@
+"""What is measured of leaderboards, as run in the process of one contestant.
+
+Only the standard library is imported here, and of the contestants only the one asked for.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.benchmarks.harness import Sample
+
+NAME = "benchmark"
+KEY = f"coord:board:{{{NAME}}}"
+SLICE = 5000
+WARM_UP = 50
+FRIENDS = 100
+ROWS = 25
+SPREAD = 7919
+"""Prime to the sizes, so that members have different scores."""
+
+
+def _member(number: int) -> str:
+    return f"player:{number:07}"
+
+
+def _fill(client: Any, members: int, tiebreak: str) -> None:
+    """Write a board as coord keeps it, as fast as the server takes it; each member has a score of its own."""
+    for start in range(0, members, SLICE):
+        numbers = range(start, min(start + SLICE, members))
+        scores = {_member(number): number * SPREAD % members for number in numbers}
+        with client.pipeline(transaction=False) as pipe:
+            pipe.zadd(f"{KEY}:scores", {str(score): score for score in scores.values()})
+            if tiebreak == "first":
+                digits = {_member(number): f"{number:016}" for number in numbers}
+                pipe.hset(f"{KEY}:reached", mapping=digits)
+                pipe.zadd(KEY, {digits[member] + member: score for member, score in scores.items()})
+            else:
+                pipe.zadd(KEY, scores)
+            pipe.execute()
+    if tiebreak == "first":
+        client.hset(f"{KEY}:reached", "", f"{members:016}")
+
+
+def _opened(urls: list[str], members: int, tiebreak: str) -> tuple[Any, Any]:
+    client = import_module("redis").Redis.from_url(urls[0])
+    _fill(client, members, tiebreak)
+    board = import_module("coord").Coord.connect(urls[0]).leaderboard(NAME, tiebreak=tiebreak)
+    return client, board
+
+
+def growth(urls: list[str], members: int, tiebreak: str, seconds: float) -> Sample:
+    """Do one thing after another on a board of so many members.
+
+    Returns:
+        For each thing how often a second (``submit_rate``) and what it cost of the server's processor time
+        beyond a PING (``submit_us``); and ``bytes`` of its memory for each member.
+    """
+    client, board = _opened(urls, members, tiebreak)
+    dice = random.Random(members)
+
+    def someone() -> str:
+        return _member(dice.randrange(members))
+
+    things: dict[str, Callable[[], object]] = {
+        "submit": lambda: board.submit(someone(), dice.randrange(members)),
+        "rank": lambda: board.rank(someone()),
+        "around": lambda: board.around(someone(), ROWS),
+        "friends": lambda: board.ranks_of([someone() for _ in range(FRIENDS)]),
+        "percentile": lambda: board.percentile(someone()),
+    }
+    sample: Sample = {}
+    _, ping = _repeated(client, client.ping, seconds)
+    for name, thing in things.items():
+        rate, took = _repeated(client, thing, seconds)
+        sample |= {f"{name}_rate": rate, f"{name}_us": took - ping}
+    used = sum(client.memory_usage(key) or 0 for key in client.scan_iter(f"{KEY}*"))
+    return sample | {"bytes": used / members}
+
+
+def _repeated(client: Any, thing: Callable[[], object], seconds: float) -> tuple[float, float]:
+    for _ in range(WARM_UP):
+        thing()
+    spent = _cpu(client)
+    done, started = 0, time.perf_counter()
+    while (now := time.perf_counter()) - started < seconds:
+        thing()
+        done += 1
+    return done / (now - started), (_cpu(client) - spent) / done
+
+
+def _cpu(client: Any) -> float:
+    """Tell how much of the processor the thread that runs commands has used, in microseconds."""
+    told = client.info("cpu")
+    return float(told["used_cpu_user_main_thread"] + told["used_cpu_sys_main_thread"]) * 1e6
+
+
+def bare(urls: list[str], members: int, seconds: float) -> Sample:
+    """Submit and ask for the rank with bare commands in one pipeline: no rule, no rank before, no ties."""
+    client = import_module("redis").Redis.from_url(urls[0])
+    _fill(client, members, "name")
+    dice = random.Random(members)
+
+    def submit() -> None:
+        member = _member(dice.randrange(members))
+        with client.pipeline(transaction=True) as pipe:
+            pipe.zadd(KEY, {member: dice.randrange(members)})
+            pipe.zrevrank(KEY, member)
+            pipe.execute()
+
+    return {"submit_rate": _repeated(client, submit, seconds)[0]}
+
+
+def upkeep(urls: list[str], members: int, tiebreak: str, thing: str) -> Sample:
+    """Do a large thing to a board, and see how long each of its scripts held the server up.
+
+    Returns:
+        ``seconds`` in all, ``each`` command in milliseconds by the clock, ``scripts`` how many there were,
+        ``cpu`` milliseconds of the server's processor time for each of them on average.
+    """
+    client, board = _opened(urls, members, tiebreak)
+    things: dict[str, Callable[[], object]] = {
+        "trim to half": lambda: board.trim(members // 2),
+        "snapshot": lambda: board.snapshot("benchmark"),
+        "merge with itself": lambda: board.merge(board, board),
+        "clear": board.clear,
+    }
+    board.rank("nobody")
+    client.config_set("slowlog-max-len", 1_000_000)
+    client.config_set("slowlog-log-slower-than", 0)
+    client.slowlog_reset()
+    spent, started = _cpu(client), time.perf_counter()
+    things[thing]()
+    took, spent = time.perf_counter() - started, _cpu(client) - spent
+    client.config_set("slowlog-log-slower-than", -1)
+    log = client.slowlog_get(1_000_000)
+    each = [one["duration"] / 1000 for one in log if one["command"][:4] in (b"EVAL", b"UNLI")]
+    client.slowlog_reset()
+    return {"seconds": took, "scripts": len(each), "each": each, "cpu": spent / len(each) / 1000}

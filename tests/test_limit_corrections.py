@@ -1,0 +1,232 @@
+"""Giving back, settling, and slowing down for a server beyond."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+
+from coord import Coord, upstream_pause
+from tests.conftest import keys_of
+from tests.test_limits import KINDS, dump, limiter, same
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_refund_gives_back_and_never_more_than_was_charged(
+    coord: Any, other_coord: Any, client: Any, prefix: str, kind: str
+) -> None:
+    api = limiter(coord, kind, limit=5)
+    await api.refund("u", 3)
+    assert keys_of(client, prefix) == [], "nothing is made of nothing"
+
+    await api.try_acquire("u", 5)
+    await limiter(other_coord, kind, limit=5).refund("u", 2)
+    assert (await api.peek("u")).remaining == 2
+    assert await api.try_acquire("u", 2)
+    await api.refund("u", 100)
+    assert (await api.peek("u")).remaining == 5
+    assert keys_of(client, prefix) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_permit_is_settled_at_what_it_cost(coord: Any, kind: str) -> None:
+    api = limiter(coord, kind, limit=10)
+    permit = await api.acquire("u", 4)
+    await permit.settle(1)
+    assert (await api.peek("u")).remaining == 9
+    await permit.settle(1)
+    assert (await api.peek("u")).remaining == 9, "to settle again changes nothing"
+    await permit.settle(7)
+    assert (await api.peek("u")).remaining == 3
+    await permit.refund()
+    await permit.refund()
+    assert (await api.peek("u")).remaining == 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_settlement_stops_at_the_limit_and_what_was_not_charged_is_not_given_back(
+    coord: Any, kind: str
+) -> None:
+    api = limiter(coord, kind, limit=10)
+    await api.try_acquire("u", 5)
+    permit = await api.acquire("u", 1)
+    await permit.settle(1000)
+    assert (await api.peek("u")).remaining == 0
+    assert (await api.peek("u", 1)).retry_after <= (66 if kind == "approximate" else 60)
+    await permit.settle(0)
+    assert (await api.peek("u")).remaining == 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_overdraft_is_paid_back_before_anything_is_admitted(coord: Any, kind: str) -> None:
+    api = limiter(coord, kind, limit=10, overdraft=10)
+    permit = await api.acquire("u", 1)
+    await permit.settle(1000)
+    assert (await api.peek("u")).remaining == 0
+    owed = (await api.peek("u", 1)).retry_after
+    await permit.settle(10)
+    at_the_limit = (await api.peek("u", 1)).retry_after
+
+    assert (
+        owed > at_the_limit
+        if kind in ("bucket", "approximate")
+        else owed == pytest.approx(at_the_limit, abs=1)
+    )
+    await permit.settle(9)
+    assert (await api.peek("u")).remaining == 1
+
+
+@pytest.mark.parametrize("kind", ["exact", "approximate", "fixed"])
+def test_what_has_left_the_window_is_not_given_back(kind: str) -> None:
+    """Else it would free what another call was charged."""
+    with time_machine.travel(1_700_000_000, tick=False) as clock, Coord.connect("memory://") as hub:
+        api = limiter(hub, kind, limit=10, period=10)
+        old = api.acquire("u", 4)
+        clock.shift(25)
+        new = api.acquire("u", 6)
+        old.settle(0)
+        assert api.peek("u").remaining == 4
+        clock.shift(1)
+        api.try_acquire("u", 2)
+        new.settle(1)
+        assert api.peek("u").remaining == 7
+
+
+def test_a_permit_of_an_exact_window_gives_back_its_own_entry() -> None:
+    with time_machine.travel(1_700_000_000, tick=False) as clock, Coord.connect("memory://") as hub:
+        api = limiter(hub, "exact", limit=4, period=10)
+        first = api.acquire("u", 2)
+        clock.shift(5)
+        api.try_acquire("u", 2)
+        first.refund()
+        clock.shift(6)
+
+        assert api.peek("u").remaining == 2, "the other's entry is still there"
+
+
+async def test_several_limits_are_settled_each_at_its_own_cost(coord: Any) -> None:
+    rpm, tpm = coord.token_bucket("rpm", "60/minute"), coord.token_bucket("tpm", "1000/minute")
+    permit = await coord.limits(rpm, tpm).acquire("u", {"rpm": 1, "tpm": 900})
+    await permit.settle({"rpm": 1, "tpm": 120})
+    assert (await tpm.peek("u")).remaining == pytest.approx(880, abs=5)
+    assert (await rpm.peek("u")).remaining == 59
+    with pytest.raises(ValueError, match="'rpm', 'tpm'"):
+        await permit.settle({"tpm": 3})
+    with pytest.raises(ValueError, match="cost"):
+        await permit.settle(-1)
+    with pytest.raises(TypeError, match="cost"):
+        await permit.settle(True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_penalty_slows_everybody_down(coord: Any, other_coord: Any, kind: str) -> None:
+    mine, theirs = limiter(coord, kind, limit=5), limiter(other_coord, kind, limit=5)
+    await mine.try_acquire("u")
+    await mine.penalize("u", until=30)
+    denied = await theirs.try_acquire("u")
+
+    assert not denied
+    assert denied.retry_after == pytest.approx(30, abs=0.5)
+    assert denied.remaining == 0
+    await theirs.penalize("u", until=timedelta(seconds=10))
+    assert (await mine.try_acquire("u")).retry_after == pytest.approx(30, abs=0.5), "it is not cut short"
+    await theirs.penalize("u", until=datetime.now(UTC) + timedelta(seconds=45))
+    assert (await mine.try_acquire("u")).retry_after == pytest.approx(45, abs=1)
+    assert await mine.try_acquire("another")
+    await mine.reset("u")
+    assert await theirs.try_acquire("u")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_a_penalty_things_go_on(kind: str) -> None:
+    with time_machine.travel(1_700_000_000, tick=False) as clock, Coord.connect("memory://") as hub:
+        api = limiter(hub, kind, limit=5, period=5)
+        for _ in range(100):
+            api.penalize("u", until=7)
+        clock.shift(7 - 0.000_002)
+        assert not api.try_acquire("u")
+        clock.shift(0.000_003)
+        assert api.try_acquire("u")
+        api.refund("u", 5)
+        clock.shift(11)
+        assert api.try_acquire("u", 5)
+
+
+def test_a_penalty_frees_nothing() -> None:
+    with time_machine.travel(1_700_000_000, tick=False) as clock, Coord.connect("memory://") as hub:
+        for kind in KINDS:
+            api = limiter(hub, kind, limit=5, period=100, name=kind)
+            api.try_acquire("u", 4)
+            api.penalize("u", until=1)
+            clock.shift(1.1)
+            assert api.peek("u").remaining <= 1
+
+
+def test_a_penalty_and_its_repetition_take_no_more_memory_than_one(real_server: str, prefix: str) -> None:
+    from coord._engine.urls import open_sync
+
+    with Coord.connect(real_server, prefix=prefix) as hub, open_sync(real_server).client as client:
+        api = limiter(hub, "exact", limit=5)
+        for late in range(50):
+            api.penalize("u", until=30 + late)
+        (key,) = keys_of(client, prefix)
+        length = client.llen(key)
+        client.delete(key)
+
+        assert length == 4
+
+
+@pytest.mark.parametrize(
+    ("until", "error"),
+    [(-1, ValueError), (float("nan"), ValueError), ("soon", TypeError), (True, TypeError),
+     (datetime(2030, 1, 1), ValueError)],
+)  # fmt: skip
+def test_a_bad_penalty_is_refused_before_anything_is_sent(until: Any, error: type) -> None:
+    with Coord.connect("redis://127.0.0.1:1") as hub, pytest.raises(error, match="until"):
+        hub.token_bucket("b", "1/s").penalize("u", until=until)
+
+
+async def test_corrections_change_nothing_for_a_denied_bystander(
+    coord: Any, client: Any, prefix: str
+) -> None:
+    api = limiter(coord, "exact", limit=2)
+    await api.try_acquire("u", 2)
+    before = dump(client, prefix)
+    await api.refund("another")
+
+    assert same(before, dump(client, prefix))
+
+
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
+HEADERS: list[tuple[dict[str, str], float | None]] = [
+    ({}, None),
+    ({"Retry-After": "120"}, 120),
+    ({"retry-after": " 0 "}, 0),
+    ({"Retry-After": "Sun, 06 Nov 1994 08:50:37 GMT", "Date": DATE}, 60),
+    ({"Retry-After": "Sun, 06 Nov 1994 08:49:00 GMT", "Date": DATE}, 0),
+    ({"Retry-After": "later"}, None),
+    ({"RateLimit": '"default";r=0;t=30'}, 30),
+    ({"RateLimit": '"default";r=5;t=30'}, None),
+    ({"RateLimit": '"burst";r=0;t=5, "day, \\"all\\"";r=0;t=900, "hour";r=7;t=3000'}, 900),
+    ({"RateLimit": '"default";r=0;t=30', "Retry-After": "7"}, 7),
+    ({"RateLimit": "limit=5, remaining=0"}, None),
+    ({"RateLimit-Remaining": "0", "RateLimit-Reset": "12"}, 12),
+    ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "784111797", "Date": DATE}, 20),
+    ({"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": "12"}, None),
+    ({"x-rate-limit-remaining": "0", "x-rate-limit-reset": "9"}, 9),
+    ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "6m0s"}, None),
+]
+
+
+@pytest.mark.parametrize(("headers", "pause"), HEADERS)
+def test_a_response_says_for_how_long(headers: dict[str, str], pause: float | None) -> None:
+    assert upstream_pause(headers) == pause
+
+
+def test_a_date_without_a_date_header_counts_from_now() -> None:
+    with time_machine.travel(datetime(1994, 11, 6, 8, 49, 7, tzinfo=UTC), tick=False):
+        assert upstream_pause({"Retry-After": DATE}) == 30

@@ -1,0 +1,418 @@
+"""What saves round trips, and what is done without a server."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from typing import Any
+
+import pytest
+import redis
+
+from coord import AsyncCoord, Coord, RateLimited, WrongKeyType
+from coord._engine.urls import open_sync
+from coord.limits.denials import MOST_COSTS, MOST_KEYS
+from coord.limits.fallback import REST, TRIES, Breaker
+from tests.conftest import keys_of
+from tests.test_limit_truth import spy_on
+from tests.test_limits import KINDS, limiter
+
+pytestmark = pytest.mark.anyio
+
+NOWHERE = "unix:///no/such/server.sock"
+
+
+def flow_of(limiter: Any) -> Any:
+    return getattr(limiter, "_inner", limiter)._flow if hasattr(limiter, "_inner") else limiter
+
+
+class Clock:
+    """A monotonic clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def now(self) -> float:
+        return self.time
+
+
+def set_clock(hub: Any) -> Clock:
+    """Give a Coord, of which no limiter has been made yet, a clock of the test's own."""
+    clock = Clock()
+    getattr(hub, "_inner", hub)._port.now = clock.now
+    return clock
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_hot_denied_key_costs_no_round_trip(coord: Any, kind: str) -> None:
+    hub = getattr(coord, "_inner", coord)
+    clock, answers = set_clock(coord), spy_on(hub)
+    api = limiter(coord, kind, limit=2, deny_cache=5)
+    await api.try_acquire("u", 2)
+    denied = await api.try_acquire("u")
+    asked = len(answers)
+    clock.time += 1
+    again = [await api.try_acquire("u") for _ in range(100)]
+
+    assert len(answers) == asked
+    assert {one.source for one in again} == {"cache"}
+    assert (denied.source, again[0].allowed, again[0].name) == ("redis", False, "api")
+    assert again[0].retry_after == pytest.approx(denied.retry_after - 1, abs=0.001)
+    assert again[0].reset_after == pytest.approx(denied.reset_after - 1, abs=0.001)
+    clock.time += 4
+    assert (await api.try_acquire("u")).source == "redis", "not for longer than the bound"
+
+
+async def test_a_remembered_denial_ends_when_the_call_becomes_possible(coord: Any) -> None:
+    clock = set_clock(coord)
+    api = coord.fixed_window("api", limit=1, period=0.03, deny_cache=60)
+    await api.try_acquire("u")
+    denied = await api.try_acquire("u")
+    clock.time += denied.retry_after
+    import anyio
+
+    await anyio.sleep(denied.retry_after)
+    assert await api.try_acquire("u")
+
+
+async def test_denials_are_told_apart_by_cost_policy_and_key(coord: Any) -> None:
+    set_clock(coord)
+    api = limiter(coord, "bucket", limit=5, deny_cache=5)
+    await api.try_acquire("u", 3)
+    assert not await api.try_acquire("u", 3)
+    assert (await api.try_acquire("u", 3)).source == "cache"
+
+    assert await api.try_acquire("u", 1), "a smaller cost was not denied"
+    assert await limiter(coord, "bucket", limit=50, deny_cache=5).try_acquire("u", 3), "nor by another policy"
+    assert (await api.try_acquire("v", 3)).source == "redis"
+    twin = limiter(coord, "bucket", limit=5, deny_cache=5)
+    assert (await twin.try_acquire("u", 3)).source == "cache", "the same policy of the same Coord"
+    for wrong in (True, 3.0):
+        with pytest.raises(TypeError):
+            await api.try_acquire("u", wrong)
+
+
+@pytest.mark.parametrize("how", ["reset", "refund", "settle", "several"])
+async def test_own_refunds_and_resets_clear_what_is_remembered(coord: Any, how: str) -> None:
+    set_clock(coord)
+    api = limiter(coord, "bucket", limit=5, deny_cache=5)
+    other = limiter(coord, "bucket", limit=6, deny_cache=5)
+    permit = await api.acquire("u", 5)
+    assert not await api.try_acquire("u", 2)
+    assert not await other.try_acquire("u", 2)
+    if how == "reset":
+        await other.reset("u")
+    elif how == "refund":
+        await other.refund("u", 5)
+    elif how == "settle":
+        await permit.settle(1)
+    else:
+        await coord.limits(other).reset("u")
+
+    assert await api.try_acquire("u", 2)
+    assert (await other.try_acquire("u", 2)).source == "redis"
+
+
+async def test_what_is_remembered_is_bounded(coord: Any) -> None:
+    clock = set_clock(coord)
+    api = limiter(coord, "bucket", limit=100)
+    store, decision = flow_of(api)._denials, await api.peek("u", 100)
+    for number in range(MOST_KEYS + 10):
+        store.remember(f"u{number}", 1, decision, asked=clock.time, longest=5)
+    for cost in range(1, 2 * MOST_COSTS):
+        store.remember("v", cost, decision, asked=clock.time, longest=5)
+
+    assert len(store._denials) == MOST_KEYS
+    assert len(store._denials["v"]) == MOST_COSTS
+    assert "u0" not in store._denials
+
+
+async def test_without_a_cache_each_denial_is_asked_for(coord: Any) -> None:
+    api = limiter(coord, "bucket", limit=1, deny_cache=0)
+    await api.try_acquire("u")
+
+    assert [(await api.try_acquire("u")).source for _ in range(3)] == ["redis"] * 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_tokens_taken_in_advance_are_served_without_asking(
+    coord: Any, other_coord: Any, kind: str
+) -> None:
+    hub = getattr(coord, "_inner", coord)
+    set_clock(coord)
+    answers = spy_on(hub)
+    api = limiter(coord, kind, limit=25, period=3600, prefetch=9)
+    decisions = [await api.try_acquire("u") for _ in range(30)]
+
+    assert [bool(one) for one in decisions] == [True] * 25 + [False] * 5, "never more than was charged"
+    assert len(answers) == 3 + 5
+    assert [one.source for one in decisions[:11]] == ["redis", *["lease"] * 9, "redis"]
+    assert [one.remaining for one in decisions[:25]] == list(range(24, -1, -1))
+    assert (await limiter(other_coord, kind, limit=25, period=3600).peek("u")).remaining == 0
+    await api.refund("u", 25)
+    await api.try_acquire("u")
+    for wrong in (True, 1.0, -1):
+        with pytest.raises((TypeError, ValueError)):
+            await api.try_acquire("u", wrong)
+
+
+async def test_what_was_taken_and_not_used_is_given_back_on_close(
+    server: str, flavour: str, prefix: str, client: Any
+) -> None:
+    with Coord.connect(server, prefix=prefix) as looking:
+        window = looking.fixed_window("api", limit=100, period=60)
+        if flavour == "sync":
+            with Coord.connect(server, prefix=prefix) as hub:
+                assert hub.fixed_window("api", limit=100, period=60, prefetch=20).try_acquire("u")
+                assert window.peek("u").remaining == 79
+        else:
+            async with AsyncCoord.connect(server, prefix=prefix) as twin:
+                assert await twin.fixed_window("api", limit=100, period=60, prefetch=20).try_acquire("u")
+                assert window.peek("u").remaining == 79
+
+        assert window.peek("u").remaining == 99
+        window.reset("u")
+
+
+async def test_what_was_taken_in_advance_lapses(coord: Any) -> None:
+    clock = set_clock(coord)
+    api = coord.fixed_window("api", limit=10, period=60, prefetch=4, deny_cache=0)
+    await api.try_acquire("u")
+    clock.time += 0.9
+    assert (await api.try_acquire("u")).source == "lease"
+    clock.time += 0.2
+    assert (await api.try_acquire("u")).source == "redis"
+    await api.reset("u")
+    assert (await api.try_acquire("u")).source == "redis", "a reset forgets what was taken too"
+
+
+def test_threads_that_share_what_was_taken_never_serve_it_twice(real_server: str, prefix: str) -> None:
+    admitted: list[bool] = []
+    with Coord.connect(real_server, prefix=prefix) as hub:
+        set_clock(hub)
+        api = hub.fixed_window("api", limit=200, period=3600, prefetch=7, deny_cache=0)
+
+        def work() -> None:
+            admitted.extend(bool(api.try_acquire("u")) for _ in range(60))
+
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        stock = api._flow._stock
+        assert stock is not None
+        left = sum(lot.left for lot in stock._lots.get("u", ()))
+        api.reset("u")
+
+    assert admitted.count(True) + left == 200
+
+
+def broken(hub: Any, error: Exception | None = None) -> list[int]:
+    """Let every call of a Coord fail, and count them."""
+    calls: list[int] = []
+
+    async def fail(call: Any, *, timeout: float | None = None) -> Any:
+        calls.append(1)
+        raise error or redis.ConnectionError("the server is gone")
+
+    getattr(hub, "_inner", hub)._port.run = fail
+    return calls
+
+
+async def test_without_a_fallback_the_clients_exception_is_raised(coord: Any) -> None:
+    calls = broken(coord)
+    api = limiter(coord, "bucket")
+    for _ in range(10):
+        with pytest.raises(redis.ConnectionError):
+            await api.try_acquire("u")
+
+    assert len(calls) == 10, "the breaker is for those who have something else to answer"
+
+
+@pytest.mark.parametrize("policy", ["allow", "deny", "local"])
+async def test_a_fallback_answers_and_says_so(coord: Any, policy: str) -> None:
+    broken(coord)
+    for kind in KINDS:
+        api = limiter(coord, kind, limit=3, name=kind, on_error=policy, share=1.0)
+        answers = [await api.try_acquire("u") for _ in range(5)]
+
+        assert {one.source for one in answers} == {"fallback"}
+        expected = {"allow": [True] * 5, "deny": [False] * 5, "local": [True] * 3 + [False] * 2}[policy]
+        assert [bool(one) for one in answers] == expected
+        assert all(one.retry_after > 0 for one in answers if not one)
+        assert (await api.peek("u")).source == "fallback"
+        await api.refund("u")
+        await api.penalize("u", until=3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_local_limiter_has_its_share_and_its_own_time(coord: Any, kind: str) -> None:
+    clock = set_clock(coord)
+    broken(coord)
+    api = limiter(coord, kind, limit=12, period=60, on_error="local", share=0.25)
+    assert [bool(await api.try_acquire("u")) for _ in range(4)] == [True, True, True, False]
+    denied = await api.try_acquire("u", 2)
+    assert denied.limit == 3
+    clock.time += denied.retry_after - 0.001
+    assert not await api.try_acquire("u", 2)
+    clock.time += 0.002
+    assert await api.try_acquire("u", 2)
+    assert not await api.try_acquire("u", 12), "more than the share is never allowed"
+
+
+def test_a_local_window_never_admits_more_than_an_exact_one() -> None:
+    with Coord.connect(NOWHERE) as hub:
+        clock = set_clock(hub)
+        broken(hub)
+        api = hub.sliding_window("w", limit=7, period=10, on_error="local")
+        admitted: list[float] = []
+        for _ in range(2000):
+            clock.time += 0.037
+            if api.try_acquire("u"):
+                admitted.append(clock.time)
+
+        assert len(admitted) > 40
+        assert all(later - first >= 10 for first, later in zip(admitted, admitted[7:], strict=False))
+
+
+async def test_several_fall_back_together(coord: Any) -> None:
+    broken(coord)
+    rpm, tpm = coord.token_bucket("rpm", "3/minute"), coord.token_bucket("tpm", "100/minute")
+    both = coord.limits(rpm, tpm, on_error="local")
+    assert (await both.try_acquire("u", {"rpm": 1, "tpm": 90})).source == "fallback"
+    denied = await both.try_acquire("u", {"rpm": 1, "tpm": 90})
+    assert (denied.allowed, denied.name) == (False, "tpm")
+    assert [part.remaining for part in denied.parts] == [2, 10], "all or none"
+    permit = await coord.limits(rpm, tpm, on_error="allow").acquire("u", 1)
+    await permit.settle({"rpm": 1, "tpm": 7})
+    assert permit.decision.source == "fallback"
+
+
+async def test_a_denial_never_leads_to_a_fallback(coord: Any) -> None:
+    api = limiter(coord, "bucket", limit=1, on_error="allow")
+    await api.try_acquire("u")
+    for _ in range(2 * TRIES):
+        denied = await api.try_acquire("u")
+        assert (denied.allowed, denied.source) == (False, "redis")
+    with pytest.raises(RateLimited):
+        await api.acquire("u", timeout=0)
+
+
+async def test_what_is_not_the_servers_trouble_is_raised_all_the_same(
+    coord: Any, client: Any, prefix: str
+) -> None:
+    api = limiter(coord, "bucket", on_error="allow")
+    client.hset(f"{prefix}:bucket:{{u}}:api", "a", "b")
+    with pytest.raises(WrongKeyType):
+        await api.try_acquire("u")
+    client.delete(f"{prefix}:bucket:{{u}}:api")
+    with pytest.raises(ValueError, match="cost"):
+        await api.try_acquire("u", 99)
+    getattr(coord, "_inner", coord)._port._closed = True
+    with pytest.raises(RuntimeError, match="closed"):
+        await api.try_acquire("u")
+    getattr(coord, "_inner", coord)._port._closed = False
+
+
+async def test_a_charge_whose_reply_was_lost_is_not_sent_again(coord: Any, client: Any) -> None:
+    hub = getattr(coord, "_inner", coord)
+    run, sent = hub._port.run, []
+
+    async def lose(call: Any, *, timeout: float | None = None) -> Any:
+        sent.append(call.repeatable)
+        await run(call, timeout=timeout)
+        raise redis.TimeoutError("no answer")
+
+    hub._port.run = lose
+    decision = await limiter(coord, "bucket", limit=5, on_error="allow").try_acquire("u")
+    hub._port.run = run
+
+    assert (decision.source, sent) == ("fallback", [False])
+    assert (await limiter(coord, "bucket", limit=5).peek("u")).remaining == 4, "charged once"
+
+
+async def test_asking_has_a_budget(coord: Any) -> None:
+    hub = getattr(coord, "_inner", coord)
+    budgets: list[float | None] = []
+    run = hub._port.run
+
+    async def note(call: Any, *, timeout: float | None = None) -> Any:
+        budgets.append(timeout)
+        return await run(call, timeout=5)
+
+    hub._port.run = note
+    await limiter(coord, "bucket").try_acquire("u")
+    await limiter(coord, "bucket", on_error="deny").try_acquire("u")
+    await limiter(coord, "bucket", on_error="deny", budget=0.25).try_acquire("u")
+    await limiter(coord, "bucket", budget=0.5).peek("u")
+
+    assert budgets == [None, 0.1, 0.25, 0.5]
+
+
+def test_a_server_that_hangs_costs_the_budget_and_then_nothing(real_server: str, prefix: str) -> None:
+    with (
+        Coord.connect(real_server, prefix=prefix, call_timeout=0.05) as hub,
+        open_sync(real_server).client as client,
+    ):
+        api = hub.token_bucket("api", "5/hour", on_error="allow", budget=0.05)
+        assert api.try_acquire("u").source == "redis"
+        calls = spy_on(hub)
+        client.client_pause(600)
+        answers = [api.try_acquire("u") for _ in range(50)]
+        client.client_unpause()
+
+        assert {one.source for one in answers} == {"fallback"}
+        assert len(calls) == 0, "none was answered"
+        assert hub._limits.breaker._failures == TRIES
+        client.delete(*keys_of(client, prefix))
+
+
+def test_the_breaker_lets_one_try_at_a_time_and_closes_again() -> None:
+    breaker = Breaker()
+    for now in range(TRIES):
+        assert breaker.lets_through(now)
+        breaker.failed(now)
+    late = TRIES - 1 + REST
+    assert not breaker.lets_through(late - 0.01)
+    assert [breaker.lets_through(late) for _ in range(3)] == [True, False, False]
+    assert breaker.lets_through(late + REST), "also if the one that tried was never heard of again"
+    breaker.worked()
+    assert all(breaker.lets_through(late) for _ in range(3))
+
+
+async def test_waiting_falls_back_too(coord: Any) -> None:
+    broken(coord)
+    local = limiter(coord, "bucket", limit=1, period=0.03, on_error="local")
+    assert (await local.acquire("u")).decision.source == "fallback"
+    assert (await local.acquire("u")).decision
+    with pytest.raises(RateLimited):
+        await local.acquire("u", timeout=0)
+    assert (await limiter(coord, "bucket", on_error="allow").acquire("u")).decision
+    with pytest.raises(RateLimited):
+        await limiter(coord, "bucket", on_error="deny").acquire("u", timeout=60)
+
+
+def test_an_unreachable_server_is_fallen_back_from() -> None:
+    with Coord.connect(NOWHERE) as hub:
+        assert hub.token_bucket("b", "5/s", on_error="allow").try_acquire("u").source == "fallback"
+        with pytest.raises(redis.ConnectionError):
+            hub.token_bucket("b", "5/s").try_acquire("u")
+
+
+def test_trouble_is_logged_without_its_details(caplog: pytest.LogCaptureFixture) -> None:
+    with Coord.connect("redis://:secret@127.0.0.1:1") as hub, caplog.at_level(logging.WARNING, "coord"):
+        hub.token_bucket("b", "5/s", on_error="deny").try_acquire("u")
+
+    assert "ConnectionError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_sources_are_the_documented_four() -> None:
+    from typing import get_args
+
+    from coord.limits.decision import Source
+
+    assert set(get_args(Source)) == {"redis", "cache", "lease", "fallback"}
+    assert list(itertools.islice(KINDS, 4)) == ["bucket", "exact", "approximate", "fixed"]

@@ -1,0 +1,273 @@
+"""Every decision against a plain model: on fakeredis with a clock of its own, and on real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import os
+import random
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import time_machine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import coord
+from coord import AsyncCoord, Coord, RateLimited
+from tests.conftest import keys_of
+from tests.limit_models import BucketModel, CounterModel, FixedModel, LogModel, fits_at
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from tests.limit_models import Model
+
+START = 1_700_000_000_000_000
+LUA = Path(coord.__file__).parent / "lua"
+KINDS = ["bucket", "exact", "approximate", "fixed"]
+slow = settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+quick = settings(slow, max_examples=8)
+
+
+def pair(hub: Any, kind: str, limit: int, period: float, name: str = "api") -> tuple[Any, Model]:
+    """A limiter and its model; what is remembered of denials must not stand between them."""
+    window = round(period * 1_000_000)
+    if kind == "bucket":
+        rate = limit - 0.5 if limit % 2 else limit
+        bucket = hub.token_bucket(name, rate=rate, period=period, burst=limit, deny_cache=0)
+        return bucket, BucketModel(Fraction(str(rate)) / window, limit)
+    if kind == "fixed":
+        return hub.fixed_window(name, limit=limit, period=period, deny_cache=0), FixedModel(limit, window)
+    sliding = hub.sliding_window(name, limit=limit, period=period, precision=kind, deny_cache=0)
+    return sliding, (LogModel if kind == "exact" else CounterModel)(limit, window)
+
+
+@dataclass(frozen=True)
+class Step:
+    pause: int
+    verb: str
+    cost: int
+    patience: int
+
+
+steps = st.lists(
+    st.builds(
+        Step,
+        st.one_of(st.integers(0, 3_000), st.integers(0, 4_000_000)),
+        st.sampled_from(["take", "take", "take", "reserve", "look", "refund"]),
+        st.integers(1, 7),
+        st.sampled_from([0, 1_000, 300_000, 5_000_000]),
+    ),
+    max_size=30,
+)
+
+
+def check(step: Step, model: Model, now: int, answer: Any) -> None:
+    """Hold what the script answered at ``now`` against the model, and charge the model."""
+    if step.verb == "refund":
+        model.give(now, step.cost)
+        return
+    at = fits_at(model, now, step.cost)
+    patience = step.patience if step.verb == "reserve" else 0
+    assert answer.granted is (at - now <= patience)
+    assert answer.wait == at - now
+    if answer.granted and step.verb != "look":
+        model.charge(now, at, step.cost)
+    room = math.floor(model.limit - model.used(model.opens(now)))
+    if isinstance(model, BucketModel):
+        missing = model.missing + max(0, model.at - now) * model.rate
+        missing = max(Fraction(0), missing - max(0, now - model.at) * model.rate)
+        room = math.floor(model.limit - missing)
+    closed = model.opens(now) > now
+    remaining, wait, reset = answer.rows[0]
+    assert remaining == (0 if closed else max(0, room))
+    assert wait == (0 if answer.granted else at - now)
+    assert reset == model.empty_at(now) - now
+
+
+def spy_on(hub: Any) -> list[Any]:
+    """Keep every answer of the script, with the server's time in it."""
+    answers: list[Any] = []
+    run = hub._port.run
+
+    async def spy(call: Any, *, timeout: float | None = None) -> Any:
+        answers.append(await run(call, timeout=timeout))
+        return answers[-1]
+
+    hub._port.run = spy
+    return answers
+
+
+def perform(limiter: Any, step: Step) -> Any:
+    """Do it; a coroutine on an async limiter. A turn is booked by its flow, which then does not sleep."""
+    if step.verb == "look":
+        return limiter.peek("u", step.cost)
+    if step.verb == "refund":
+        return limiter.refund("u", step.cost)
+    if step.verb == "reserve":
+        return limiter.acquire("u", step.cost, timeout=step.patience / 1_000_000)
+    return limiter.try_acquire("u", step.cost)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@slow
+@given(steps=steps, limit=st.integers(7, 12), period=st.sampled_from([1, 0.25, 3, 60]))
+def test_a_limiter_equals_its_model(kind: str, steps: list[Step], limit: int, period: float) -> None:
+    now = START
+    with time_machine.travel(now / 1e6, tick=False) as clock, Coord.connect("memory://") as hub:
+        answers = spy_on(hub)
+
+        async def no_sleep(seconds: float) -> None:
+            pass
+
+        hub._port.sleep = no_sleep  # type: ignore[method-assign]
+        limiter, model = pair(hub, kind, limit, period)
+        for step in steps:
+            now += step.pause
+            clock.move_to(now / 1e6)
+            try:
+                perform(limiter, step)
+            except RateLimited:
+                assert step.verb == "reserve"
+            assert answers[-1].now == now
+            check(step, model, now, answers[-1])
+
+
+numbers = itertools.count()
+
+
+@pytest.fixture
+def loop() -> Iterator[Callable[[Awaitable[Any]], Any]]:
+    with asyncio.Runner() as runner:
+        yield lambda flow: runner.run(_awaited(flow))
+
+
+async def _awaited(flow: Awaitable[Any]) -> Any:
+    return await flow
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@quick
+@given(data=st.data(), limit=st.integers(7, 9))
+def test_both_flavours_in_turn_equal_one_model_on_every_server(  # noqa: PLR0917  # fixtures
+    kind: str, server: str, prefix: str, loop: Any, client: Any, data: st.DataObject, limit: int
+) -> None:
+    import time
+
+    async def no_sleep(seconds: float) -> None:
+        pass
+
+    with Coord.connect(server, prefix=prefix) as hub:
+        twin = AsyncCoord.connect(server, prefix=prefix)
+        hub._port.sleep = no_sleep  # type: ignore[method-assign]
+        twin._port.sleep = no_sleep  # type: ignore[method-assign]
+        name = f"api{next(numbers)}"
+        seen = [spy_on(hub), spy_on(twin)]
+        (mine, model), (theirs, _) = pair(hub, kind, limit, 0.02, name), pair(twin, kind, limit, 0.02, name)
+        for number, step in enumerate(data.draw(steps, "steps")):
+            time.sleep(step.pause % 6_000 / 1_000_000)
+            try:
+                done = perform((mine, theirs)[number % 2], step)
+                if number % 2:
+                    loop(done)
+            except RateLimited:
+                assert step.verb == "reserve"
+            answer = seen[number % 2][-1]
+            check(step, model, answer.now, answer)
+        loop(twin.close())
+        for key in keys_of(client, prefix):
+            assert client.pttl(key) != -1
+            client.delete(key)
+
+
+STUB = """
+local state, now = nil, 0
+redis = {call = function(verb, _, value)
+  if verb == 'TIME' then return {string.format('%d', now / 1000000), string.format('%d', now % 1000000)} end
+  if verb == 'TYPE' then return {ok = state and 'string' or 'none'} end
+  if verb == 'GET' then return state end
+  if verb == 'SET' then state = value end
+  if verb == 'DEL' then state = nil end
+  return 0
+end}
+KEYS = {'k'}
+function decide(script, words, at)
+  ARGV, now = words, at
+  local reply = script()
+  return reply[1], reply[3 + 3], reply[3 + 4]
+end
+"""
+"""Just enough of a server for the script, with a clock of its own."""
+
+
+@pytest.mark.parametrize(
+    ("rate", "period", "burst"), [(7, 1, 7), (0.1, 3, 5), (3, 7, 4), (100_003, 86_400, 100_003)]
+)
+def test_decisions_do_not_drift(rate: float, period: float, burst: int) -> None:
+    """The script itself, in Lua without a server, so often that a lost fraction would show.
+
+    ``COORD_DECISIONS=1000000`` in the environment for a million of each.
+    """
+    with Coord.connect("memory://") as hub:
+        words = hub.token_bucket("b", rate=rate, period=period, burst=burst)._flow._policy.words
+    lua = import_module("lupa.lua51").LuaRuntime()
+    lua.execute(STUB)
+    script = lua.eval("loadstring")((LUA / "limit_apply.lua").read_text())
+    argv = lua.table_from(["take", "0", *map(str, words), "1"])
+    decide = lua.eval("decide")
+    unit = words[4]
+    gained, token = int(words[2]), int(words[3])
+    missing, now, dice = 0, START, random.Random(burst)
+    for _ in range(int(os.environ.get("COORD_DECISIONS", "25000"))):
+        pause = dice.randrange(2 * token // gained + 2)
+        now += pause * unit
+        # The rational model, in whole ticks: exact, since a Python integer never overflows.
+        missing = max(0, missing - pause * gained)
+        allowed = missing + token <= burst * token
+        missing += token * allowed
+        granted, remaining, wait = decide(script, argv, now)
+        assert (granted, remaining) == (allowed, burst - -(-missing // token))
+        if not allowed:
+            assert wait == -(-(missing + token - burst * token) // gained) * unit
+
+
+REDIS_GCRA_TABLE = [
+    # burst, cost, times, remaining; the rate is the burst each minute
+    (1000, 2, 1, 998), (1000, 200, 1, 800), (1000, 200, 4, 200), (1000, 200, 5, 0), (1000, 1, 137, 863),
+    (300, 1, 101, 199), (300, 2, 101, 98),
+]  # fmt: skip
+"""The table of redis-gcra's own tests, but for the row that can never be allowed."""
+
+
+@pytest.mark.parametrize(("burst", "cost", "times", "remaining"), REDIS_GCRA_TABLE)
+def test_the_table_of_redis_gcra_holds(burst: int, cost: int, times: int, remaining: int) -> None:
+    with time_machine.travel(START / 1e6, tick=False), Coord.connect("memory://") as hub:
+        bucket = hub.token_bucket("b", rate=burst, period=60, burst=burst)
+
+        assert [bucket.try_acquire("u", cost) for _ in range(times)][-1].remaining == remaining
+
+
+BUCKET4J_TABLE = [(100, 49, 0), (1, 1, 0), (70, 80, 0.010), (0, 10, 0.010)]
+"""Tokens there, tokens wanted, wait; of 100 that refill in 100 units of time: here, milliseconds."""
+
+
+@pytest.mark.parametrize(("there", "wanted", "wait"), BUCKET4J_TABLE)
+def test_the_table_of_bucket4j_holds(there: int, wanted: int, wait: float) -> None:
+    with time_machine.travel(START / 1e6, tick=False), Coord.connect("memory://") as hub:
+        bucket = hub.token_bucket("b", rate=100, period=0.1, burst=100)
+        bucket.try_acquire("u", 100 - there)
+        probe = bucket.peek("u", wanted)
+
+        assert (probe.allowed, probe.retry_after, probe.remaining) == (wait == 0, wait, there)
+        with pytest.raises(ValueError, match="cost must be from 0 to 100, not 120"):
+            bucket.peek("u", 120)
