@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -31,6 +33,7 @@ pytestmark = pytest.mark.anyio
 
 ECHO = Command("ECHO", parse=lambda reply: reply, repeatable=True)
 ONCE = Command("ECHO", parse=lambda reply: reply, repeatable=False)
+WHICH: Command[Any] = Command("CLIENT", parse=lambda reply: reply, repeatable=True)
 GET = Command("GET", parse=lambda reply: reply, repeatable=True)
 
 
@@ -172,6 +175,40 @@ async def test_the_reply_to_a_cancelled_call_goes_to_nobody(peer: tuple[Peer, As
 
     assert [await first, await third] == [b"0", b"2"]
     assert len(here.writers) == 1
+
+
+async def test_an_error_that_comes_as_its_call_is_cancelled_is_not_reported(
+    peer: tuple[Peer, AsyncCoord],
+) -> None:
+    here, hub = peer
+    here.answers = False
+    task = asyncio.create_task(echo(hub, "x"))
+    await here.has_heard(1)
+    trunk_of(hub).data_received(b"-ERR no\r\n")
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert task.cancelled()
+    gc.collect()  # which is when asyncio would report it
+
+
+async def test_large_calls_are_written_a_few_at_a_time(
+    peer: tuple[Peer, AsyncCoord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, hub = peer
+    sizes: list[int] = []
+    write = trunk.Trunk.write
+
+    def write_and_tell(self: trunk.Trunk, parcels: Any) -> None:
+        sizes.append(len(parcels))
+        write(self, parcels)
+
+    monkeypatch.setattr(trunk.Trunk, "write", write_and_tell)
+    words = [str(n) * 40_000 for n in range(9)]
+
+    assert await asyncio.gather(*(echo(hub, word) for word in words)) == [word.encode() for word in words]
+    assert sum(sizes) == 9
+    assert max(sizes) <= 2
 
 
 async def test_a_broken_connection_fails_what_was_written_and_nothing_else(
@@ -513,6 +550,19 @@ async def test_a_connection_with_something_left_to_read_is_not_shared(real_serve
         assert not trunk.Trunk.can_be(connection)
         await connection.disconnect()
         await pool.release(connection)
+
+
+async def test_what_must_follow_a_call_follows_it_on_a_connection_of_its_own(
+    real_server: str, prefix: str
+) -> None:
+    """WAIT speaks of its connection's writes, and would hold up everybody else's replies."""
+    async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
+        shared = await hub._port.run(WHICH([], "ID"))
+        followed = replace(WHICH([], "ID"), then=lambda _reply, _seconds: ("CLIENT", "ID"))
+        first, second = await hub._port.run(followed)
+
+        assert first == second != shared
+        assert await hub._port.run(WHICH([], "ID")) == shared
 
 
 async def test_sharing_can_be_switched_off(real_server: str, prefix: str) -> None:

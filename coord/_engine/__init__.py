@@ -6,8 +6,8 @@ From the inside out:
 - ``port``: what an algorithm may ask of the world, and ``step``, which runs it without a loop.
 - ``courier``: how one call travels, whatever the client: script cache, redirects, repeats, deadline.
 - ``wires``: where the two flavours of client differ.
+- ``coalescing``, ``trunk``: how the concurrent calls of an event loop travel together.
 - ``parking``: what becomes of a thread's connection between its calls.
-- ``coalescing``, ``trunk``: how the concurrent calls of an event loop share a connection.
 - ``taps``, ``shards``: connections that messages come in on; those to the nodes of a cluster.
 - ``threads``, ``tasks``: the two ports.
 - ``keys``, ``checks``, ``clock``, ``faces``, ``replies``: what every room shares.

@@ -29,7 +29,8 @@ Rules
    that were not written go on waiting, for the next trunk. If that cannot be opened they were not executed.
 7. A trunk goes back to its pool a second after it came, and another is taken, so that the pool may renew
    credentials, follow a failover, or obey a server that announces its maintenance.
-8. Where a connection cannot be shared, calls travel alone, as they all do with ``coalesce=False``: without
+8. A call that something must follow on its connection has one to itself.
+9. Where a connection cannot be shared, calls travel alone, as they all do with ``coalesce=False``: without
    hiredis; on fakeredis; in a client that may open fewer than four connections, which others may need.
 
 The price is that a call waits for the replies before its own. A server runs one script at a time and makes
@@ -94,10 +95,6 @@ class _LineUp:
         self._is_opening = self._will_flush = False
         self._next_look = inf
         self._timer: asyncio.TimerHandle | None = None
-
-    def is_of_this_loop(self) -> bool:
-        """Tell whether it belongs to the running loop."""
-        return self._loop is asyncio.get_running_loop()
 
     def serves(self, home: object) -> bool:
         """Tell whether it takes its connections there."""
@@ -252,7 +249,7 @@ class _LineUp:
 
     async def close(self) -> None:
         """Put everything back once the calls under way have ended, which each does by its deadline."""
-        if not self.is_of_this_loop():
+        if self._loop is not asyncio.get_running_loop():
             return  # another loop's connections cannot be closed from here
         if waiting := [parcel.reply for parcel in self._waiting()]:
             await asyncio.wait(waiting)
@@ -292,7 +289,7 @@ class CoalescingWire:
         if asking or not self.is_possible:
             return await self._ask_alone(line, words, seconds, asking=asking)
         line_up = None if self._alone.is_cluster else self._line_ups.get("")
-        if line_up is None or not line_up.is_of_this_loop():
+        if line_up is None:
             line_up = await self._line_up(line, seconds)
         try:
             return await line_up.deliver(words, seconds)
@@ -307,7 +304,7 @@ class CoalescingWire:
             raise NotExecutedError(failure) from failure
         name = getattr(home, "name", "")  # a node's; the nodes of valkey cannot be looked up by themselves
         found = self._line_ups.get(name)
-        if found is None or not (found.serves(home) and found.is_of_this_loop()):
+        if found is None or not found.serves(home):
             found = self._line_ups[name] = _LineUp(self._alone, home, self._patience)
         return found
 

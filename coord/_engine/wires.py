@@ -210,12 +210,8 @@ class BlockingWire:
             target = client.get_node_from_key(key)
         else:
             target = client.get_default_node()
-        return self._pool_of(target)
-
-    def _pool_of(self, node: Any) -> Any:
-        client = self._client
         connect = getattr(client, "get_redis_connection", None) or client.get_valkey_connection
-        return connect(node).connection_pool
+        return connect(target).connection_pool
 
     async def ask(self, line: Line, words: tuple[Word, ...], seconds: float, *, asking: bool) -> Reply:
         """See ``Wire``."""
@@ -253,11 +249,9 @@ class BlockingWire:
     async def close(self, owned: Opened | None) -> None:
         """See ``Wire``."""
         self._parking.close()
-        if owned is None:
-            return
-        for node in self._client.get_nodes() if self.is_cluster else ():
-            self._pool_of(node).disconnect()  # a cluster's client leaves them open
-        for client in (self._client, *owned.helpers):
+        if owned is not None and self.is_cluster:
+            self._client.disconnect_connection_pools()  # which its close() leaves to the garbage collector
+        for client in (self._client, *owned.helpers) if owned is not None else ():
             client.close()
 
 
