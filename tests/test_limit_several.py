@@ -182,6 +182,7 @@ async def test_limits_of_different_subjects(coord: Any, client: Any, prefix: str
     assert (denied.allowed, denied.name) == (False, "all")
     looked = await both.peek(of("bob"))
     assert [part.remaining for part in looked.parts] == [1, 0], "what was charged first is given back"
+    assert (await both.peek(of("bob"), 1)).name == "all", "to look gives nothing back either"
     with pytest.raises(RateLimited):
         await both.acquire(of("bob"), timeout=0)
     assert [part.remaining for part in (await both.peek(of("bob"))).parts] == [1, 0]

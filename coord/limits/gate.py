@@ -33,10 +33,12 @@ class Charge(NamedTuple):
     Attributes:
         group: The limits and costs.
         answer: What the server said.
+        looked: Whether it was only looked at, and nothing was charged.
     """
 
     group: Group
     answer: Answer
+    looked: bool = False
 
 
 class Verdict(NamedTuple):
@@ -133,11 +135,13 @@ class Gate:
         charges: list[Charge] = []
         try:
             for group in groups:
-                answer = await self._ask(verb, operand, group)
+                asking = self._charge(verb, operand, group, charges)
+                # A booking goes to its end even if the caller gives up: only then is it known.
+                answer = await (self._port.finish(asking) if verb == "reserve" else asking)
                 if answer is None:
-                    await self._take_back(charges)
+                    with contextlib.suppress(Exception):  # the server is in trouble
+                        await self._take_back(charges)
                     return Verdict(await self._told(groups, self._instead(verb, groups)))
-                charges.append(Charge(group, answer))
                 if not answer.granted and verb != "look":
                     break
         except BaseException:
@@ -151,6 +155,12 @@ class Gate:
             await self._take_back(charges)
         return Verdict(await self._told(groups, decision))
 
+    async def _charge(self, verb: str, operand: int, group: Group, charges: list[Charge]) -> Answer | None:
+        answer = await self._ask(verb, operand, group)
+        if answer is not None:
+            charges.append(Charge(group, answer, verb == "look"))
+        return answer
+
     async def _told(self, groups: Sequence[Group], decision: Decision) -> Decision:
         return await self.tell(groups[0][0].subject, decision)
 
@@ -158,7 +168,7 @@ class Gate:
         """Undo what was charged: a reservation that still waits as though it had never been made."""
         for charge in charges:
             group, answer = charge.group, charge.answer
-            if not answer.granted:
+            if not answer.granted or charge.looked:
                 continue
             if answer.marks:
                 call = self.room.call("undo", 0, group, answer.marks)
