@@ -86,7 +86,7 @@ def _covered(bench: Bench, trials: int) -> Table:
     columns = [
         Column("inside, %", "inside", digits=1),
         Column("standard error measured, %", "deviation", digits=3),
-        Column("as the bounds have it, %", "said", digits=3),
+        Column("computed, %", "computed", digits=3),
     ]
     note = f"How often `low` to `high` holds the true number; up to {trials:,} different sets a round."
     return tabulate("Coverage of the 95 % bounds", results, columns, note=note)
