@@ -23,6 +23,7 @@ class PlainBoard:
     notes: dict[str, str] = field(default_factory=dict)
     reached: dict[str, int] = field(default_factory=dict)
     clock: count[int] = field(default_factory=count)
+    then: dict[str, float] | None = None
 
     def submit(self, member: str, score: float, keep: str | None = None, meta: str | None = None) -> float:
         keep = keep or self.keep

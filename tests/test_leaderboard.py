@@ -20,7 +20,9 @@ async def test_a_submission_says_what_it_did(coord: Any, other_coord: Any) -> No
     assert await other_coord.leaderboard("season").submit("ann", 30) == Submission(
         30.0, changed=True, rank=1, previous_rank=2
     )
-    assert await board.submit("ann", 30) == Submission(30.0, changed=False, rank=1, previous_rank=1)
+    again = await board.submit("ann", 30)
+    assert again == Submission(30.0, changed=False, rank=1, previous_rank=1)
+    assert hash(again) == hash(await board.submit("ann", 30))
 
 
 async def test_the_rule_for_keeping_is_the_boards_or_the_calls(coord: Any) -> None:

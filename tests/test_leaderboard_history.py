@@ -34,6 +34,8 @@ steps = st.one_of(
     st.tuples(st.just("trim"), st.integers(0, 5)),
     st.tuples(st.just("lapse"), members),
     st.tuples(st.just("clear")),
+    st.tuples(st.just("merge"), st.sampled_from(["max", "count", "negate"])),
+    st.tuples(st.just("snapshot")),
 )
 
 
@@ -57,60 +59,94 @@ def test_a_board_equals_a_plain_one_after_each_step(
     hub = Coord(redis, prefix="history")
     board = hub.leaderboard("b", order=order, keep=keep, tiebreak=tiebreak)
     board.clear()
-    for step in history:
-        take(step, board, model, redis)
+    twins = Twins(board, model, redis)
+    for verb, *words in history:
+        getattr(twins, verb)(*words)
+        check_movement(board, model)
         check_books(redis, model)
         check_rows(redis, model)
     board.clear()
-    assert keys_of(redis, "history") == []
+    left = keys_of(redis, "history")
+    assert not [key for key in left if ":snapshot:s" not in key]
+    assert all(redis.pttl(key) > 0 for key in left)
+    if left:
+        redis.delete(*left)
 
 
-def take(step: tuple[Any, ...], board: Any, model: PlainBoard, redis: Any) -> None:
-    """Do one step on both boards; they answer the same."""
-    verb, *words = step
-    if verb == "submit":
-        submit(*words, board=board, model=model)
-    elif verb == "submit_many":
-        scores, keep = words
-        done = board.submit_many(scores, keep=keep)
+class Twins:
+    """A board and its model, which do the same steps and give the same answers."""
+
+    def __init__(self, board: Any, model: PlainBoard, redis: Any) -> None:
+        self.board, self.model, self.redis = board, model, redis
+
+    def submit(self, member: str, score: float, keep: Any, note: Any) -> None:
+        model = self.model
+        before = model.row(member)
+        done = self.board.submit(member, score, keep=keep, meta=note, overtaken=9)
+        model.submit(member, score, keep, note)
+        now = model.row(member)
+        assert now is not None
+
+        assert done.score == now.score
+        assert done.changed == (before is None or before.score != now.score)
+        assert (done.rank, done.previous_rank) == (now.rank, None if before is None else before.rank)
+        sign = 1 if model.order == "desc" else -1
+        passed = [
+            row
+            for row in model.rows()
+            if row.score * sign < now.score * sign
+            and (before is None or row.score * sign > before.score * sign)
+        ]
+        assert list(done.overtaken) == (passed if done.changed else [])
+
+    def submit_many(self, scores: dict[str, float], keep: Any) -> None:
+        done = self.board.submit_many(scores, keep=keep)
         for member, score in scores.items():
-            assert model.submit(member, score, keep) == done[member].score
-    elif verb == "note":
-        member, note = words
-        assert board.note(member, note) == (member in model.scores)
-        model.notes.pop(member, None)
-        if note is not None and member in model.scores:
-            model.notes[member] = note
-    elif verb == "remove":
-        assert board.remove(*words[0]) == sum(model.remove(member) for member in words[0])
-    elif verb == "trim":
-        assert board.trim(words[0]) == model.trim(words[0])
-    elif verb == "lapse":
-        if words[0] in model.scores:
-            redis.zadd("history:board:{b}:expiry", {words[0]: 1})
-        assert board.purge() == model.remove(words[0])
-    else:
-        board.clear()
-        model.trim(0)
+            assert self.model.submit(member, score, keep) == done[member].score
+
+    def note(self, member: str, note: str | None) -> None:
+        assert self.board.note(member, note) == (member in self.model.scores)
+        self.model.notes.pop(member, None)
+        if note is not None and member in self.model.scores:
+            self.model.notes[member] = note
+
+    def remove(self, members: list[str]) -> None:
+        assert self.board.remove(*members) == sum(self.model.remove(member) for member in members)
+
+    def trim(self, best: int) -> None:
+        assert self.board.trim(best) == self.model.trim(best)
+
+    def lapse(self, member: str) -> None:
+        if member in self.model.scores:
+            self.redis.zadd("history:board:{b}:expiry", {member: 1})
+        assert self.board.purge() == self.model.remove(member)
+
+    def merge(self, way: str) -> None:
+        """Merge the board with itself: notes and who came first stay, scores do or become others."""
+        board, model = self.board, self.model
+        if way == "negate":
+            assert board.merge(board, weights=[-1]) == len(model.scores)
+            model.scores = {member: -score + 0.0 for member, score in model.scores.items()}
+            return
+        assert board.merge(board, board, combine=way) == len(model.scores)
+        if way == "count":
+            model.scores = dict.fromkeys(model.scores, 2.0)
+
+    def snapshot(self) -> None:
+        assert self.board.snapshot("s", ttl=60) == len(self.model.scores)
+        self.model.then = {row.member: row.rank for row in self.model.rows()}
+
+    def clear(self) -> None:
+        self.board.clear()
+        self.model.trim(0)
 
 
-def submit(member: str, score: float, keep: Any, note: Any, *, board: Any, model: PlainBoard) -> None:
-    before = model.row(member)
-    done = board.submit(member, score, keep=keep, meta=note, overtaken=9)
-    model.submit(member, score, keep, note)
-    now = model.row(member)
-    assert now is not None
-
-    assert done.score == now.score
-    assert done.changed == (before is None or before.score != now.score)
-    assert (done.rank, done.previous_rank) == (now.rank, None if before is None else before.rank)
-    sign = 1 if model.order == "desc" else -1
-    passed = [
-        row
-        for row in model.rows()
-        if row.score * sign < now.score * sign and (before is None or row.score * sign > before.score * sign)
-    ]
-    assert list(done.overtaken) == (passed if done.changed else [])
+def check_movement(board: Any, model: PlainBoard) -> None:
+    if model.then is not None:
+        now = {row.member: row.rank for row in model.rows()}
+        for moved in board.movement(["ann", "é", "0"], since="s"):
+            assert moved.rank == now.get(moved.member)
+            assert moved.previous_rank == model.then.get(moved.member)
 
 
 def check_books(redis: Any, model: PlainBoard) -> None:

@@ -91,7 +91,7 @@ class Submission:
     rank: Rank
     previous_rank: Rank | None
     overtaken: tuple[Entry, ...] = ()
-    periods: Mapping[str, Submission] = field(default_factory=_no_periods)
+    periods: Mapping[str, Submission] = field(default_factory=_no_periods, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
