@@ -33,7 +33,7 @@ __all__ = ["Id", "Marker"]
 Id = str | int | bytes
 """An id: a number, or with ``ids="text"`` any of these."""
 
-BITS = 600
+BITS = 300
 CHUNKS = 16
 DENSE = 128
 
