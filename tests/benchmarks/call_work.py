@@ -13,7 +13,6 @@ import socket
 import time
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,12 +21,18 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.harness import Sample
 
-TEXT = (Path(__file__).resolve().parents[2] / "coord" / "lua" / "bucket_take.lua").read_text("utf-8")
-KEY = "benchmark:bucket:{calls}:u"
 PLENTY = 1_000_000
-ARGUMENTS = ("1", "1", str(PLENTY), "1")  # a million tokens a second
 WARM_UP = 50
 POOL = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is asked: a script, its keys and its arguments, as coord sends them."""
+
+    text: str
+    keys: list[str]
+    args: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,57 +44,60 @@ class AsyncCaller:
     decide_many: Callable[[int], Awaitable[object]] | None = None
 
 
-async def _coord(url: str, **options: Any) -> AsyncCaller:
+async def _coord(url: str, asked: Decision, **options: Any) -> AsyncCaller:
+    del asked
     home = import_module("coord").AsyncCoord.connect(url, call_timeout=60, **options)
     bucket = home.token_bucket("calls", rate=PLENTY, burst=PLENTY)
     return AsyncCaller(lambda: bucket.try_acquire("u"), home.close)
 
 
-async def _coord_alone(url: str) -> AsyncCaller:
-    return await _coord(url, coalesce=False)
+async def _coord_alone(url: str, asked: Decision) -> AsyncCaller:
+    return await _coord(url, asked, coalesce=False)
 
 
-async def _redis_py(url: str) -> AsyncCaller:
+async def _redis_py(url: str, asked: Decision) -> AsyncCaller:
     library = import_module("redis.asyncio")
     pool = library.BlockingConnectionPool.from_url(url, max_connections=POOL, timeout=60)
     client = library.Redis(connection_pool=pool)
-    sha = await client.script_load(TEXT)
-    return AsyncCaller(lambda: client.evalsha(sha, 1, KEY, *ARGUMENTS), client.aclose)
+    sha = await client.script_load(asked.text)
+    return AsyncCaller(lambda: client.evalsha(sha, len(asked.keys), *asked.keys, *asked.args), client.aclose)
 
 
-async def _pipeline(url: str) -> AsyncCaller:
+async def _pipeline(url: str, asked: Decision) -> AsyncCaller:
     client = import_module("redis.asyncio").Redis.from_url(url)
-    sha = await client.script_load(TEXT)
+    sha = await client.script_load(asked.text)
 
     async def decide_many(count: int) -> None:
         batch = client.pipeline(transaction=False)
         for _ in range(count):
-            batch.evalsha(sha, 1, KEY, *ARGUMENTS)
+            batch.evalsha(sha, len(asked.keys), *asked.keys, *asked.args)
         await batch.execute()
 
-    return AsyncCaller(lambda: client.evalsha(sha, 1, KEY, *ARGUMENTS), client.aclose, decide_many)
+    return AsyncCaller(
+        lambda: client.evalsha(sha, len(asked.keys), *asked.keys, *asked.args), client.aclose, decide_many
+    )
 
 
-async def _coredis(url: str) -> AsyncCaller:
+async def _coredis(url: str, asked: Decision) -> AsyncCaller:
     library = import_module("coredis")
     stack = contextlib.AsyncExitStack()
     pool = library.ConnectionPool.from_url(url, max_connections=POOL, timeout=60)
     client = await stack.enter_async_context(library.Redis(connection_pool=pool))
-    sha = await client.script_load(TEXT)
-    return AsyncCaller(lambda: client.evalsha(sha, [KEY], ARGUMENTS), stack.aclose)
+    sha = await client.script_load(asked.text)
+    return AsyncCaller(lambda: client.evalsha(sha, asked.keys, asked.args), stack.aclose)
 
 
-async def _glide(url: str) -> AsyncCaller:
+async def _glide(url: str, asked: Decision) -> AsyncCaller:
     library = import_module("glide")
     where = urlsplit(url)
     node = library.NodeAddress(where.hostname, where.port)
     wanted = library.GlideClientConfiguration([node], request_timeout=60_000, inflight_requests_limit=2000)
     client = await library.GlideClient.create(wanted)
-    script = library.Script(TEXT)
-    return AsyncCaller(lambda: client.invoke_script(script, [KEY], list(ARGUMENTS)), client.close)
+    script = library.Script(asked.text)
+    return AsyncCaller(lambda: client.invoke_script(script, asked.keys, asked.args), client.close)
 
 
-ASYNC_OPENERS: dict[str, Callable[[str], Awaitable[AsyncCaller]]] = {
+ASYNC_OPENERS: dict[str, Callable[[str, Decision], Awaitable[AsyncCaller]]] = {
     "coord": _coord,
     "coord alone": _coord_alone,
     "redis-py": _redis_py,
@@ -99,19 +107,21 @@ ASYNC_OPENERS: dict[str, Callable[[str], Awaitable[AsyncCaller]]] = {
 }
 
 
-def concurrent(urls: list[str], contestant: str, callers: list[int], calls: int) -> Sample:
+def concurrent(
+    urls: list[str], contestant: str, asked: dict[str, Any], callers: list[int], calls: int
+) -> Sample:
     """Let many tasks of one event loop ask for decisions, each one after the other.
 
     Returns:
         For each number of callers ``n``: ``rate n`` decisions a second and ``cpu n`` microseconds of this
         process's time for each; ``connections`` open after the most of them.
     """
-    return asyncio.run(_concurrent(urls[0], contestant, callers, calls))
+    return asyncio.run(_concurrent(urls[0], contestant, Decision(**asked), callers, calls))
 
 
-async def _concurrent(url: str, contestant: str, callers: list[int], calls: int) -> Sample:
+async def _concurrent(url: str, contestant: str, asked: Decision, callers: list[int], calls: int) -> Sample:
     before = _connections(url)
-    caller = await ASYNC_OPENERS[contestant](url)
+    caller = await ASYNC_OPENERS[contestant](url, asked)
     sample: Sample = {}
     for count in callers:
         await _ask(caller, count, WARM_UP)
@@ -154,21 +164,22 @@ def _connections(url: str) -> int:
     return int(told.partition(b"connected_clients:")[2].split()[0]) - 1
 
 
-def _sync_coord(url: str) -> Callable[[], object]:
+def _sync_coord(url: str, asked: Decision) -> Callable[[], object]:
+    del asked
     bucket = import_module("coord").Coord.connect(url).token_bucket("calls", rate=PLENTY, burst=PLENTY)
     return lambda: bucket.try_acquire("u")
 
 
-def _sync_redis_py(url: str) -> Callable[[], object]:
+def _sync_redis_py(url: str, asked: Decision) -> Callable[[], object]:
     client = import_module("redis").Redis.from_url(url)
-    sha = client.script_load(TEXT)
-    return lambda: client.evalsha(sha, 1, KEY, *ARGUMENTS)
+    sha = client.script_load(asked.text)
+    return lambda: client.evalsha(sha, len(asked.keys), *asked.keys, *asked.args)
 
 
-def _raw_socket(url: str) -> Callable[[], object]:
+def _raw_socket(url: str, asked: Decision) -> Callable[[], object]:
     """Send the same bytes each time, and do not read what the answer says."""
     client = import_module("redis").Redis.from_url(url)
-    words = ("EVALSHA", client.script_load(TEXT), "1", KEY, *ARGUMENTS)
+    words = ("EVALSHA", client.script_load(asked.text), len(asked.keys), *asked.keys, *asked.args)
     packed = b"".join(client.connection_pool.get_connection().pack_command(*words))
     line = socket.create_connection((urlsplit(url).hostname, urlsplit(url).port))
     line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -180,20 +191,20 @@ def _raw_socket(url: str) -> Callable[[], object]:
     return decide
 
 
-OPENERS: dict[str, Callable[[str], Callable[[], object]]] = {
+OPENERS: dict[str, Callable[[str, Decision], Callable[[], object]]] = {
     "coord": _sync_coord,
     "redis-py": _sync_redis_py,
     "raw socket": _raw_socket,
 }
 
 
-def one_by_one(urls: list[str], contestant: str, calls: int) -> Sample:
+def one_by_one(urls: list[str], contestant: str, asked: dict[str, Any], calls: int) -> Sample:
     """Let one thread ask for decisions, one after the other.
 
     Returns:
         ``rate`` decisions a second, ``cpu`` microseconds of this process's time for each.
     """
-    decide = OPENERS[contestant](urls[0])
+    decide = OPENERS[contestant](urls[0], Decision(**asked))
     for _ in range(WARM_UP):
         decide()
     spent, started = _cpu(), time.perf_counter()

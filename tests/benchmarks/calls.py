@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from coord import Coord
+from coord._engine.script import Call, Script
+from tests.benchmarks.call_work import PLENTY
 from tests.benchmarks.harness import Column, Contestant, compare, tabulate
 from tests.benchmarks.peers import COORD, COREDIS, REDIS_PY, VALKEY_GLIDE
 
@@ -32,6 +35,24 @@ RAW = _row("raw socket, same bytes each time", REDIS_PY, "raw socket")
 ASYNC = [ONE, ALONE, CLIENT, PIPELINE, _row("coredis", COREDIS), _row("valkey-glide", VALKEY_GLIDE)]
 
 
+def _decision() -> dict[str, object]:
+    """Catch what coord sends for one decision, so that all contestants send the same."""
+    taken: list[Call[Any]] = []
+    with Coord.connect("memory://") as home:
+        bucket = home.token_bucket("calls", rate=PLENTY, burst=PLENTY)
+        run = home._port.run
+
+        def run_and_note(call: Any, **options: Any) -> Any:
+            taken.append(call)
+            return run(call, **options)
+
+        home._port.run = run_and_note  # type: ignore[method-assign]
+        bucket.try_acquire("u")
+    (call,) = taken
+    assert isinstance(call.what, Script)
+    return {"text": call.what.text, "keys": list(call.keys), "args": [str(word) for word in call.args]}
+
+
 def suite(bench: Bench) -> Iterator[Table]:
     """Measure calls; a table at a time, as it is done."""
     yield from _concurrent(bench)
@@ -41,7 +62,7 @@ def suite(bench: Bench) -> Iterator[Table]:
 
 def _concurrent(bench: Bench) -> Iterator[Table]:
     calls = bench.effort.of(500, 5_000)
-    results = compare(bench, f"{WORK}:concurrent", ASYNC, callers=CALLERS, calls=calls)
+    results = compare(bench, f"{WORK}:concurrent", ASYNC, asked=_decision(), callers=CALLERS, calls=calls)
     note = (
         f"Tasks of one asyncio loop each ask one token bucket for a decision, and again, {calls:,} in all.\n"
         "All run the same script. redis-py waits for one of 100 connections here: by default it fails when\n"
@@ -63,7 +84,7 @@ def _concurrent(bench: Bench) -> Iterator[Table]:
 
 def _one_by_one(bench: Bench) -> Table:
     calls = bench.effort.of(500, 5_000)
-    results = compare(bench, f"{WORK}:one_by_one", [ONE, CLIENT, RAW], calls=calls)
+    results = compare(bench, f"{WORK}:one_by_one", [ONE, CLIENT, RAW], asked=_decision(), calls=calls)
     columns = [
         Column("decisions/s", "rate", ratio="to redis-py"),
         Column("client CPU, µs each", "cpu", digits=1, ratio="to redis-py"),
