@@ -159,7 +159,7 @@ def test_threads_never_charge_one_without_the_other(real_server: str, prefix: st
 
 def per_user(coord: Any) -> Any:
     return coord.limits(
-        coord.sliding_window("user", limit=2, period=60), coord.fixed_window("all", limit=3, period=60)
+        coord.token_bucket("user", rate=2, period=3600), coord.fixed_window("all", limit=3, period=60)
     )
 
 

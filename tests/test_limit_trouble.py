@@ -14,6 +14,7 @@ from coord import AsyncCoord, Coord, RateLimited, WrongKeyType
 from coord._engine.urls import open_sync
 from coord.limits.denials import MOST_COSTS, MOST_KEYS
 from coord.limits.fallback import REST, TRIES, Breaker
+from coord.limits.room import MOST_POLICIES
 from tests.conftest import keys_of
 from tests.test_limit_truth import spy_on
 from tests.test_limits import KINDS, limiter
@@ -126,6 +127,15 @@ async def test_what_is_remembered_is_bounded(coord: Any) -> None:
     assert len(store._denials) == MOST_KEYS
     assert len(store._denials["v"]) == MOST_COSTS
     assert "u0" not in store._denials
+
+
+def test_limiters_that_are_made_on_each_call_leave_nothing_behind() -> None:
+    with Coord.connect(NOWHERE) as hub:
+        for rate in range(1, 2 * MOST_POLICIES):
+            hub.token_bucket("b", rate=rate, prefetch=1)
+        room = hub._limits
+
+        assert len(room._denials) == len(room._stocks) == MOST_POLICIES
 
 
 async def test_without_a_cache_each_denial_is_asked_for(coord: Any) -> None:

@@ -14,7 +14,6 @@ from coord.limits import policy as policies
 from coord.limits.gate import Gate
 from coord.limits.options import Behaviour
 from coord.limits.permit import AsyncPermit, AsyncSlot
-from coord.limits.stock import Stock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +80,7 @@ class AsyncLimiter:
         self._denials = room.denials(policy)
         self._remembers = behaviour.staleness
         self._more = behaviour.prefetch
-        self._stock = Stock(room, policy) if self._more else None
+        self._stock = room.stock(policy) if self._more else None
         # Whether a denial that is remembered may be handed out before anything else is looked at: no
         # hook wants to see it, shadow mode does not turn it, and nothing was taken in advance.
         self._plain = behaviour.on_decision is None and not behaviour.shadow and not self._more
@@ -219,8 +218,6 @@ class AsyncLimiter:
     async def reset(self, key: str) -> None:
         """Forget all that was charged to ``key``, booked turns and penalties included. O(1)."""
         item = self._item(key, 0, at_least=0)
-        if self._stock is not None:
-            self._stock.forget(key)
         await self._room.reset([item])
 
     def _item(self, key: str, cost: int, *, at_least: int) -> Item:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from coord._engine.replies import nothing, text
 from coord._engine.script import Command, Script
 from coord.limits.denials import Denials
 from coord.limits.fallback import Breaker
+from coord.limits.stock import Stock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from coord._engine.keys import Keys
     from coord._engine.port import Port
     from coord._engine.script import Call, Reply
     from coord.limits.policy import Item, Policy
-    from coord.limits.stock import Stock
 
 __all__ = ["Answer", "LimitRoom", "Row"]
 
@@ -66,6 +66,20 @@ def _one(reply: Reply) -> Answer:
     return _answer(reply, 1)
 
 
+MOST_POLICIES = 1000
+
+T = TypeVar("T")
+
+
+def _kept(found: dict[Policy, T], policy: Policy, make: Callable[[], T]) -> T:
+    """Find what belongs to a policy, or make it; for limiters made on each call, only so many are kept."""
+    if policy not in found:
+        while len(found) >= MOST_POLICIES:
+            found.pop(next(iter(found)), None)
+        found[policy] = make()
+    return found[policy]
+
+
 APPLY = Script("limit_apply", parse=_one, repeatable=False)
 LOOK = Script("limit_apply", parse=_one, repeatable=True)
 FORGET = Command("DEL", parse=nothing, repeatable=True)
@@ -84,12 +98,12 @@ class LimitRoom:
         self.keys = keys
         self.breaker = Breaker()
         self.log = logging.getLogger("coord")
-        self.stocks: list[Stock] = []
+        self._stocks: dict[Policy, Stock] = {}
         self._denials: dict[Policy, Denials] = {}
 
     async def close(self) -> None:
         """Give back what was taken in advance and not used, as far as the server can be reached."""
-        for stock in self.stocks:
+        for stock in list(self._stocks.values()):
             await stock.give_back()
 
     def call(self, verb: str, operand: int, items: Sequence[Item], marks: Sequence[str] = ()) -> Call[Answer]:
@@ -107,7 +121,11 @@ class LimitRoom:
 
     def denials(self, policy: Policy) -> Denials:
         """Find what is remembered of a policy's denials."""
-        return self._denials.setdefault(policy, Denials(self.port))
+        return _kept(self._denials, policy, lambda: Denials(self.port))
+
+    def stock(self, policy: Policy) -> Stock:
+        """Find what was taken in advance of a policy."""
+        return _kept(self._stocks, policy, lambda: Stock(self, policy))
 
     def forget(self, items: Sequence[Item]) -> None:
         """Forget the denials of limits that were given something back, whatever the policy."""
@@ -118,6 +136,9 @@ class LimitRoom:
 
     async def reset(self, items: Sequence[Item]) -> None:
         """Forget all that was charged."""
-        self.forget(items)
+        for item in items:
+            for policy, stock in list(self._stocks.items()):
+                if (policy.family, policy.name) == (item.policy.family, item.policy.name):
+                    stock.forget(item.subject)
         await self.port.run(FORGET([item.key for item in items]))
         self.forget(items)

@@ -58,7 +58,6 @@ class Stock:
         self._kept = min(KEPT, policy.window)
         self._mutex = room.port.mutex()
         self._lots: dict[str, list[_Lot]] = {}
-        room.stocks.append(self)
 
     def serve(self, key: str, cost: int) -> Decision | None:
         """Take from the stock; ``None`` if there is not enough."""
