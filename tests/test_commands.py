@@ -34,10 +34,20 @@ def test_the_locks_that_are_held_are_listed(
         lines = said.splitlines()
         assert status == 0
         assert len(lines) == 5
-        assert lines[0].split() == ["LOCK", "HOLDER", "HELD", "FOR", "LEASE", "LEFT", "FENCE"]
+        assert lines[0].split() == [
+            "LOCK",
+            "HOLDER",
+            "MODE",
+            "HELD",
+            "FOR",
+            "LEASE",
+            "LEFT",
+            "FENCE",
+            "WAITERS",
+        ]
         assert lines[2].startswith("invoice:42")
         assert f":{os.getpid()}" in lines[2]
-        assert lines[2].endswith(str(first.fence))
+        assert lines[2].split()[-2:] == [str(first.fence), "0"]
         assert lines[1].startswith("#")
 
         status, said, _ = coord(capsys, "locks", "list", "--json", *where)

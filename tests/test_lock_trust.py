@@ -659,6 +659,7 @@ async def test_status_tells_who_holds_it_and_for_how_long(coord: Any, other_coor
     lock = coord.lock("x", ttl=5)
     nothing = await lock.status()
     assert (nothing.held, nothing.holder, nothing.fence) == (False, None, None)
+    assert (nothing.mode, nothing.waiters) == (None, 0)
 
     lease = await lock.acquire()
     status = await other_coord.lock("x").status()
@@ -671,6 +672,25 @@ async def test_status_tells_who_holds_it_and_for_how_long(coord: Any, other_coor
 
     await lease.release()
     assert (await lock.status()).fence == lease.fence, "the last one handed out"
+
+
+@pytest.mark.parametrize("fair", [False, True])
+async def test_status_tells_the_mode_and_how_many_wait(
+    server: str, prefix: str, no_leaks: None, fair: bool
+) -> None:
+    async with AsyncCoord.connect(server, prefix=prefix) as hub:
+        lock = hub.lock("x", fair=fair)
+        held = await lock.acquire()
+        assert (await lock.status()).mode == ("fair" if fair else "plain")
+        waiting = [asyncio.create_task(lock.acquire(timeout=20)) for _ in range(2)]
+        while (await lock.status()).waiters < 2:
+            await asyncio.sleep(0.01)
+        await held.release()
+        for task in asyncio.as_completed(waiting):
+            await (await task).release()
+        assert (await lock.status()).waiters == 0
+        async with hub.locks("x", "y"):
+            assert (await lock.status()).held
 
 
 async def test_a_lock_can_be_broken_with_a_reason_and_its_holder_learns(coord: Any, other_coord: Any) -> None:

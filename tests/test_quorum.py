@@ -424,7 +424,7 @@ async def test_an_even_number_is_warned_about_and_a_tie_is_nobodys(
             quorum = await context.__aenter__()
         for process in half:
             with redis.Redis(port=process.port) as client:
-                client.set(f"{prefix}:lock:{{x}}", "another's 1 0 nobody")
+                client.set(f"{prefix}:lock:{{x}}", "another's 1 0 plain nobody")
                 client.pexpire(f"{prefix}:lock:{{x}}", 300)
 
         assert await quorum.lock("x").try_acquire() is None
@@ -576,7 +576,7 @@ async def test_a_fence_is_raised_only_while_that_very_grant_stands(
         assert not stands("t1", 5, 9)
         assert client.exists(fence) == 0
 
-        client.set(lock, "t1 5 0 nobody")
+        client.set(lock, "t1 5 0 plain nobody")
         client.pexpire(lock, 5000)
         client.set(fence, 5, px=5000)
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-UNNAMED = LockStatus(held=True, holder=None, fence=None, held_for=None, remaining=None, broken=None)
-HEADINGS = ("LOCK", "HOLDER", "HELD FOR", "LEASE LEFT", "FENCE")
+UNNAMED = LockStatus(True, None, None, None, None, None, None, 0)
+HEADINGS = ("LOCK", "HOLDER", "MODE", "HELD FOR", "LEASE LEFT", "FENCE", "WAITERS")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -136,10 +136,12 @@ def _table(rows: list[tuple[str, LockStatus]]) -> list[str]:
         (
             printable(name, WIDEST),
             printable(status.holder or "?", WIDEST),
+            status.mode or "?",
             seconds(status.held_for),
             seconds(status.remaining),
             str(status.fence or "?"),
+            "?" if status is UNNAMED else str(status.waiters),
         )
         for name, status in rows
     ]
-    return table(HEADINGS, cells, HEADINGS[2:])
+    return table(HEADINGS, cells, HEADINGS[3:])

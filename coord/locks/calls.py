@@ -55,6 +55,9 @@ class LockStatus:
         held_for: Seconds since it was granted, by the server's clock.
         remaining: Seconds that the lease still runs.
         broken: Why it was last broken by ``force_release()``, while that is remembered: a day.
+        mode: How it was taken: ``"plain"``, ``"fair"``, or ``"several"`` with others in one step.
+        waiters: How many wait for it, as far as they have said so: those with ``wait="poll"`` do not, unless
+            the lock is fair; and one that died counts for some seconds.
     """
 
     held: bool
@@ -63,6 +66,8 @@ class LockStatus:
     held_for: float | None
     remaining: float | None
     broken: str | None
+    mode: str | None
+    waiters: int
 
 
 def _grant(reply: Reply) -> Grant:
@@ -78,7 +83,7 @@ def _flags(reply: Reply) -> list[bool]:
 
 
 def _status(reply: Reply) -> LockStatus:
-    label, fence, age, ttl, broken = as_rows(reply)
+    label, fence, age, ttl, broken, mode, waiters = as_rows(reply)
     return LockStatus(
         held=label is not None,
         holder=None if label is None else text(label),
@@ -86,6 +91,8 @@ def _status(reply: Reply) -> LockStatus:
         held_for=None if age is None else as_int(age) / 1_000_000,
         remaining=None if ttl is None else as_int(ttl) / 1000,
         broken=None if broken is None else text(broken),
+        mode=None if mode is None else text(mode),
+        waiters=as_int(waiters),
     )
 
 
@@ -115,7 +122,8 @@ class LockCalls:
         self.fence_key = f"{lock}:fence"
         self._broken = f"{lock}:broken"
         self._ended = f"{lock}:ended:"
-        self._line = (f"{lock}:queue", f"{lock}:alive") if fair else (f"{lock}:waiting",)
+        self._waiting, self._queue = f"{lock}:waiting", f"{lock}:queue"
+        self._line = (self._queue, f"{lock}:alive") if fair else (self._waiting,)
         self.channel = f"{lock}:free" if wakes else ""
         self._publish = "SPUBLISH" if sharded else "PUBLISH"
 
@@ -143,7 +151,7 @@ class LockCalls:
 
     def status(self) -> Call[LockStatus]:
         """Look at the lock."""
-        return STATUS((self.key, self.fence_key, self._broken))
+        return STATUS((self.key, self.fence_key, self._broken, self._waiting, self._queue))
 
     def force_release(self, reason: str) -> Call[bool]:
         """Take the lock from whoever holds it; wakes nobody."""

@@ -6,7 +6,7 @@
 -- the lock is fair: the queue is by arrival here, only its first may take the lock, and a waiter that has
 -- not asked again by the end of its heartbeat is taken for dead.
 --
--- KEYS[1] lock       string, the holder: "token fence since label"; lives as long as the lease
+-- KEYS[1] lock       string, the holder: "token fence since mode label"; lives as long as the lease
 -- KEYS[2] fence      string, the highest fence handed out for this name
 -- KEYS[3] ended      string, exists if this token has ended (see lock_release.lua)
 -- KEYS[4] queue      sorted set {waiter: order of arrival}
@@ -82,7 +82,7 @@ end
 
 local fence = string.format('%.0f', math.max(last + 1, tonumber(now)))
 redis.call('SET', fence_key, fence, 'PX', memory, 'GET') -- GET refuses a key of another type, as MGET does not
-if not redis.call('SET', lock, table.concat({token, fence, now, label}, ' '), 'PX', ttl, 'NX') then
+if not redis.call('SET', lock, table.concat({token, fence, now, alive and 'fair' or 'plain', label}, ' '), 'PX', ttl, 'NX') then
   return redis.call('GET', lock) -- of another type, which this says
 end
 if waiter ~= '' then

@@ -5,7 +5,7 @@
 -- anew should it be refused; so a release wakes one waiter among all processes, and passes over those whose
 -- process is gone. In a fair lock's queue it keeps its place until it is granted or dead.
 --
--- KEYS[1] lock     string, the holder: "token fence since label" (see lock_acquire.lua)
+-- KEYS[1] lock     string, the holder: "token fence since mode label" (see lock_acquire.lua)
 -- KEYS[2] ended    string, exists if this token has ended: 1 by a release, 0 without having held
 -- KEYS[3] queue    sorted set {waiter: order of arrival}
 -- KEYS[4] alive    sorted set {waiter: end of its heartbeat}; only for a fair lock

@@ -49,7 +49,7 @@ if mine == #keys / 4 then
 end
 
 local fence = string.format('%.0f', math.max(last + 1, now))
-local holder = table.concat({token, fence, string.format('%.0f', now), label}, ' ')
+local holder = table.concat({token, fence, string.format('%.0f', now), 'several', label}, ' ')
 for i = 1, #keys, 4 do
   redis.call('SET', keys[i + 1], fence, 'PX', memory)
   redis.call('SET', keys[i], holder, 'PX', ttl)

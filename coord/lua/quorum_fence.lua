@@ -2,7 +2,7 @@
 -- stands. Tell as well which run of the server says so: one that has just started may have forgotten the
 -- lock of another, and its word must not count.
 --
--- KEYS[1] lock     string, the holder: "token fence since label" (see lock_acquire.lua)
+-- KEYS[1] lock     string, the holder: "token fence since mode label" (see lock_acquire.lua)
 -- KEYS[2] fence    string, the highest fence handed out for this name
 -- ARGV[1] token    the holder
 -- ARGV[2] granted  the fence that this server granted to it

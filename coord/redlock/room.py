@@ -321,10 +321,10 @@ class QuorumRoom(LockRoom):
         broken = next((one.broken for one in found if one.broken is not None), None)
         left = self._agreed([one.remaining for one in held if one.remaining is not None])
         if left is None:
-            return LockStatus(False, None, fence, None, None, broken)
+            return LockStatus(False, None, fence, None, None, broken, None, 0)
         holder, _ = Counter(one.holder for one in held).most_common(1)[0]
         since = min(one.held_for or 0.0 for one in held)
-        return LockStatus(True, holder, fence, since, left, broken)
+        return LockStatus(True, holder, fence, since, left, broken, held[0].mode, 0)
 
     def _agreed(self, numbers: list[N]) -> N | None:
         """Find the largest number that a quorum reaches, if there is one."""
