@@ -497,6 +497,21 @@ async def test_a_connection_that_the_server_closed_is_not_used_again(real_server
     await client.aclose()
 
 
+async def test_a_connection_that_ended_in_its_pool_is_made_anew(real_server: str, prefix: str) -> None:
+    """Its transport will not say so again: every call would wait for its deadline."""
+    client = redis.asyncio.Redis.from_url(real_server)
+    pool: Any = client.connection_pool
+    connection = await pool.get_connection()
+    connection._reader.feed_eof()
+    await pool.release(connection)
+    hub = AsyncCoord(client, prefix=prefix)
+    assert await echo(hub, "x", command=ONCE) == b"x"
+    assert trunk_of(hub).line[1] is connection
+    assert not connection._reader.at_eof()
+    await hub.close()
+    await client.aclose()
+
+
 async def test_a_connection_goes_back_in_time_to_its_pool(
     real_server: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

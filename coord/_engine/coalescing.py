@@ -227,6 +227,9 @@ class _LineUp:
 
     async def _trunk_of(self, line: Line) -> Trunk:
         home, connection = line
+        if Trunk.has_ended(connection):  # some pools do not look
+            await connection.disconnect(nowait=True)
+            await connection.connect()
         if not Trunk.can_be(connection) or getattr(home, "max_connections", 0) < SHARE:
             raise _CannotShareError
         await connection.check_health()

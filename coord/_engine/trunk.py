@@ -124,6 +124,12 @@ class Trunk(asyncio.Protocol):
             and getattr(encoder, "encoding", "").lower() in UTF8
         )
 
+    @staticmethod
+    def has_ended(connection: Any) -> bool:
+        """Tell whether the server has hung up already, of which the transport will not tell again."""
+        reader = getattr(connection, "_reader", None)
+        return isinstance(reader, asyncio.StreamReader) and reader.at_eof()
+
     # What its owner asks of it
 
     def is_idle(self) -> bool:
