@@ -163,6 +163,32 @@ async def test_a_release_wakes_one_waiter_among_all_processes(
         assert commands(client)["evalsha"] - before == 4 + 5, "an attempt of each, and a release of each"
 
 
+async def test_a_free_lock_is_kept_for_who_was_woken_and_only_for_a_moment(
+    coord: Any, client: Any, prefix: str
+) -> None:
+    """The woken one listens, but does not come: a subscriber of the test's own stands for it."""
+    waiting = f"{prefix}:lock:{{x}}:waiting"
+    lock = coord.lock("x")
+    with contextlib.ExitStack() as stack:
+        if hasattr(client, "get_node_from_key"):
+            pytest.skip("the listener of a cluster's node is tried elsewhere")
+        listener = stack.enter_context(client.pubsub())
+        listener.subscribe(f"{prefix}:lock:{{x}}:free:home")
+        while (listener.get_message(timeout=5) or {}).get("type") != "subscribe":
+            pass
+        held = await lock.acquire()
+        client.zadd(waiting, {"home:stopped": 1})
+        client.pexpire(waiting, 5000)
+        await held.release()
+
+        assert listener.get_message(timeout=5)["data"] in (b"stopped", "stopped")
+        assert await lock.try_acquire() is None
+        lease = await lock.acquire(timeout=5)
+        assert lease.valid
+        await lease.release()
+    assert await lock.try_acquire() is not None, "it had its chance"
+
+
 async def test_a_release_passes_over_waiters_whose_process_is_gone(
     real_server: str, prefix: str, no_fallback: None
 ) -> None:

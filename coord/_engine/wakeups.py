@@ -107,16 +107,22 @@ class Wakeups:
             known = channel in self._subscribed
             if channel in self._confirmed:
                 waiter.signal.set()
+        if known:
+            return waiter
         try:
-            if not known:
-                await self._subscribe(tap, channel)
+            await self._subscribe(tap, channel)
         except BaseException:
             self.leave(waiter)
             raise
-        with self._mutex:
-            if not self._listens():
-                self._listens = self._port.spawn(self._listen, "coord wake-ups")
+        finally:
+            # Not before: there is nothing to read from until something was subscribed to.
+            self._listen_for_those_who_wait()
         return waiter
+
+    def _listen_for_those_who_wait(self) -> None:
+        with self._mutex:
+            if any(self._queues.values()) and not self._listens():
+                self._listens = self._port.spawn(self._listen, "coord wake-ups")
 
     async def _subscribe(self, tap: Tap, channel: str) -> None:
         with self._mutex:

@@ -115,7 +115,8 @@ class AsyncLock:
         The lease is not renewed on its own: that is what a ``with`` block does.
 
         Returns:
-            The lease, or ``None`` if another holds the lock.
+            The lease, or ``None`` if another holds the lock, or it is free and kept for a moment, 50 ms at
+            the most, for a waiter that was just woken.
 
         Raises:
             LockLost: It was granted, but every answer took longer than ``ttl`` to arrive.
@@ -134,7 +135,7 @@ class AsyncLock:
 
         Whoever waits is woken by the release. Should that be missed, the lock is looked at once a second,
         and when the holder's lease ends. Waiters of a fair lock are served in the order in which they
-        arrived at the server; those of any other in no particular order.
+        arrived at the server; those of any other in about the order of their arrival.
 
         Args:
             timeout: How long to wait; ``None`` for ever, 0 not at all.

@@ -2,14 +2,14 @@
 -- A token that already holds the lock gets the same grant again, with a fresh lease: a lost reply may
 -- be asked for once more. A token that was released or given up can never hold the lock again, so an
 -- acquire that arrives after its own clean-up does nothing.
--- Who is refused may stand in the queue, to be woken by a release (see lock_release.lua). With heartbeats
+-- Who is refused may stand in the queue, to be woken by a release (see shared/waiters.lua). With heartbeats
 -- the lock is fair: the queue is by arrival here, only its first may take the lock, and a waiter that has
 -- not asked again by the end of its heartbeat is taken for dead.
 --
 -- KEYS[1] lock       string, the holder: "token fence since mode label"; lives as long as the lease
 -- KEYS[2] fence      string, the highest fence handed out for this name
 -- KEYS[3] ended      string, exists if this token has ended (see lock_release.lua)
--- KEYS[4] queue      sorted set {waiter: order of arrival}
+-- KEYS[4] queue      sorted set {waiter: order of arrival, or until when the lock is kept for it}
 -- KEYS[5] alive      sorted set {waiter: end of its heartbeat in microseconds}; only for a fair lock
 -- ARGV[1] token      the would-be holder
 -- ARGV[2] ttl        lease, milliseconds
@@ -19,13 +19,16 @@
 -- ARGV[6] heartbeat  how long a waiter counts as alive, milliseconds
 -- ARGV[7] channel    what the channels begin with on which the waiters' homes listen
 -- ARGV[8] publish    the command that publishes (see lock_release.lua)
--- Returns the fence as a decimal string when granted; {holder's remaining lease in milliseconds or -1 if
---         it has none, how many wait before this waiter of a fair lock} when refused.
+-- Returns the fence as a decimal string when granted; {milliseconds until the holder's lease ends, or the
+--         time for which the lock is kept for another; -1 if the lease has no end; how many wait before this
+--         waiter of a fair lock} when refused.
 -- Fence: max(last + 1, server time in microseconds). The floor keeps the order when the key is lost to
 -- expiry, eviction, FLUSHALL or a restart, as long as the server's clock does not step back.
 local lock, fence_key, ended, queue, alive = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local token, ttl, memory, label = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local waiter, heartbeat, channel, publish = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+
+-- include waiters
 
 local found = redis.call('MGET', lock, fence_key, ended)
 local holder, last = found[1], tonumber(found[2] or '0')
@@ -39,50 +42,41 @@ end
 if holder and waiter == '' then
   return {redis.call('PTTL', lock), 0}
 end
-local time = redis.call('TIME')
-local now = string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]))
+local now = server_time()
 
-local function stand_in_queue()
-  if not redis.call('ZSCORE', queue, waiter) then
-    local latest = redis.call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2] or '0'
-    local order = math.max(tonumber(now), tonumber(latest) + 1)
-    redis.call('ZADD', queue, string.format('%.0f', order), waiter)
-  end
-  redis.call('PEXPIRE', queue, 2 * heartbeat)
-end
-
-local first
+local first, left
 if alive then
-  local dead = redis.call('ZRANGEBYSCORE', alive, '-inf', now, 'LIMIT', 0, 100)
+  local dead = redis.call('ZRANGEBYSCORE', alive, '-inf', string.format('%.0f', now), 'LIMIT', 0, 100)
   for _, one in ipairs(dead) do
     redis.call('ZREM', queue, one)
     redis.call('ZREM', alive, one)
   end
   first = redis.call('ZRANGE', queue, 0, 0)[1]
   if first and not holder and first ~= waiter and #dead > 0 then
-    local home, who = string.match(first, '^(.-):(.+)$')
-    if type(redis.pcall(publish, channel .. ':' .. home, who)) ~= 'number' then
-      redis.call('PUBLISH', channel .. ':' .. home, who)
-    end
+    call_out(first, channel, publish)
   end
+  left = first and first ~= waiter and 0
+elseif not holder then
+  left = kept(queue, waiter, now)
+  left = left > 0 and left
 end
-if holder or (first and first ~= waiter) then
-  local before = 1
+if holder or left then
+  local before = alive and 1 or 0
   if waiter ~= '' then
-    stand_in_queue()
-    before = alive and redis.call('ZRANK', queue, waiter) or 0
+    stand_in(queue, waiter, now, heartbeat)
     if alive then
-      local beat = tonumber(now) + tonumber(heartbeat) * 1000
-      redis.call('ZADD', alive, string.format('%.0f', beat), waiter)
+      before = redis.call('ZRANK', queue, waiter)
+      redis.call('ZADD', alive, string.format('%.0f', now + tonumber(heartbeat) * 1000), waiter)
       redis.call('PEXPIRE', alive, 2 * heartbeat)
     end
   end
-  return {holder and redis.call('PTTL', lock) or 0, before}
+  return {holder and redis.call('PTTL', lock) or left, before}
 end
 
-local fence = string.format('%.0f', math.max(last + 1, tonumber(now)))
+local fence = string.format('%.0f', math.max(last + 1, now))
 redis.call('SET', fence_key, fence, 'PX', memory, 'GET') -- GET refuses a key of another type, as MGET does not
-if not redis.call('SET', lock, table.concat({token, fence, now, alive and 'fair' or 'plain', label}, ' '), 'PX', ttl, 'NX') then
+local record = {token, fence, string.format('%.0f', now), alive and 'fair' or 'plain', label}
+if not redis.call('SET', lock, table.concat(record, ' '), 'PX', ttl, 'NX') then
   return redis.call('GET', lock) -- of another type, which this says
 end
 if waiter ~= '' then

@@ -1,13 +1,12 @@
 -- Release a lock if this token holds it, wake one who waits for it, and remember for a while that the token
 -- has ended. The memory makes a repeated release answer like the first, and an acquire of the same token
 -- that is still on its way arrive to no effect.
--- The first in the queue is woken, where its home listens. It leaves the queue by that, and stands in it
--- anew should it be refused; so a release wakes one waiter among all processes, and passes over those whose
--- process is gone. In a fair lock's queue it keeps its place until it is granted or dead.
+-- The first in the queue is woken, one among all processes, and the lock kept for it for a moment (see
+-- shared/waiters.lua). In a fair lock's queue it keeps its place until it is granted or dead.
 --
 -- KEYS[1] lock     string, the holder: "token fence since mode label" (see lock_acquire.lua)
 -- KEYS[2] ended    string, exists if this token has ended: 1 by a release, 0 without having held
--- KEYS[3] queue    sorted set {waiter: order of arrival}
+-- KEYS[3] queue    sorted set {waiter: order of arrival, or until when the lock is kept for it}
 -- KEYS[4] alive    sorted set {waiter: end of its heartbeat}; only for a fair lock
 -- ARGV[1] token    the holder
 -- ARGV[2] memory   how long to remember it, milliseconds
@@ -20,6 +19,7 @@
 local lock, ended, queue, alive = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local token, memory, end_anyway, channel, waiter = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4], ARGV[5]
 local publish = ARGV[6]
+-- include waiters
 
 if waiter ~= '' then
   redis.call('ZREM', queue, waiter)
@@ -36,18 +36,12 @@ elseif end_anyway then
   redis.call('SET', ended, '0', 'PX', memory, 'NX')
 end
 
-local first = channel ~= '' and (released or not holder) and redis.call('ZRANGE', queue, 0, 0)[1]
-while first do
-  local home, who = string.match(first, '^(.-):(.+)$')
-  local heard = redis.pcall(publish, channel .. ':' .. home, who)
-  if type(heard) ~= 'number' then
-    heard = redis.call('PUBLISH', channel .. ':' .. home, who)
-  end
+if channel ~= '' and (released or not holder) and redis.call('EXISTS', queue) == 1 then
   if alive then
-    break
+    call_out(redis.call('ZRANGE', queue, 0, 0)[1], channel, publish)
+  else
+    wake_one(queue, channel, publish)
   end
-  redis.call('ZREM', queue, first)
-  first = heard == 0 and redis.call('ZRANGE', queue, 0, 0)[1]
 end
 if released then
   return 1

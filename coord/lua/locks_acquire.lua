@@ -14,17 +14,10 @@
 local keys = KEYS
 local token, ttl, memory, label, waiter, beat = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local mark = string.format('%s ', token)
+-- include waiters
 
-local function stand_in(queue)
-  if not redis.call('ZSCORE', queue, waiter) then
-    local latest = redis.call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2] or '0'
-    redis.call('ZADD', queue, string.format('%.0f', math.max(now, tonumber(latest) + 1)), waiter)
-  end
-  redis.call('PEXPIRE', queue, 2 * beat)
-end
+local now = server_time()
+local mark = string.format('%s ', token)
 
 local last, mine, granted = 0, 0, nil
 for i = 1, #keys, 4 do
@@ -33,11 +26,14 @@ for i = 1, #keys, 4 do
     mine, granted = mine + 1, string.match(holder, ' (%d+) ')
   elseif redis.call('EXISTS', keys[i + 2]) == 1 then
     return {0, (i - 1) / 4}
-  elseif holder then
-    if waiter ~= '' then
-      stand_in(keys[i + 3])
+  else
+    local left = holder and redis.call('PTTL', keys[i]) or kept(keys[i + 3], waiter, now)
+    if holder or left > 0 then
+      if waiter ~= '' then
+        stand_in(keys[i + 3], waiter, now, beat)
+      end
+      return {left, (i - 1) / 4}
     end
-    return {redis.call('PTTL', keys[i]), (i - 1) / 4}
   end
   last = math.max(last, tonumber(redis.call('GET', keys[i + 1]) or '0'))
 end

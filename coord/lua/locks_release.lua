@@ -12,17 +12,9 @@
 local keys, words = KEYS, ARGV
 local token, memory, end_anyway, waiter = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4]
 
-local mark = string.format('%s ', token)
+-- include waiters
 
-local function wake_one(queue, channel)
-  local first = redis.call('ZRANGE', queue, 0, 0)[1]
-  while first do
-    local home, who = string.match(first, '^(.-):(.+)$')
-    local heard = redis.call('PUBLISH', channel .. ':' .. home, who)
-    redis.call('ZREM', queue, first)
-    first = heard == 0 and redis.call('ZRANGE', queue, 0, 0)[1]
-  end
-end
+local mark = string.format('%s ', token)
 
 local holders, all_held = {}, 1
 for i = 1, #keys, 3 do
@@ -45,7 +37,7 @@ for i = 1, #keys, 3 do
     redis.call('SET', ended, '0', 'PX', memory, 'NX')
   end
   if channel ~= '' and (held or not holders[i]) then
-    wake_one(queue, channel)
+    wake_one(queue, channel, 'PUBLISH')
   end
 end
 return all_held

@@ -21,6 +21,10 @@ Outcome = Literal["granted", "refused", "unknown"]
 End = Literal["released", "lost", "unknown"]
 
 
+KEPT = 0.06
+"""For how long a release may keep the lock for the waiter that it has woken, and a little."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One acquire, and the hold that came of it.
@@ -274,7 +278,7 @@ def _last_before_refusal(
 def _possible(one: Attempt, grace: float) -> tuple[float, float]:
     """From when to when a hold, or what may have become one, can have kept others out."""
     if one.outcome == "granted" and one.end == "released":
-        return one.asked, one.closed
+        return one.asked, one.closed + KEPT
     return one.asked, max(one.answered, one.until, one.closed) + grace
 
 

@@ -1,0 +1,49 @@
+-- What the scripts of a lock share: who waits for it, and who is woken.
+--
+-- Whoever waits stands in a sorted set {waiter: order of arrival}, as "home:waiter": its home is where it
+-- listens. Who is woken stands there with the moment until which the free lock is kept for it, in microseconds
+-- and negative. Otherwise the one that released it, and asks again at once, would have it time and again.
+local KEPT = 50000
+
+local function server_time()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+-- Stand in the queue, at its end if this waiter does not yet, or was woken to no use.
+local function stand_in(queue, waiter, now, heartbeat)
+  local order = redis.call('ZSCORE', queue, waiter)
+  if not order or tonumber(order) < 0 then
+    local latest = redis.call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2] or '0'
+    redis.call('ZADD', queue, string.format('%.0f', math.max(now, tonumber(latest) + 1)), waiter)
+  end
+  redis.call('PEXPIRE', queue, 2 * heartbeat)
+end
+
+-- For how many more milliseconds a free lock is kept for somebody else who was woken.
+local function kept(queue, waiter, now)
+  local first = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
+  local left = -tonumber(first[2] or '0') - now
+  return left > 0 and first[1] ~= waiter and math.ceil(left / 1000) or 0
+end
+
+-- Tell a waiter to look; return how many heard it.
+local function call_out(waiter, channel, publish)
+  local home, who = string.match(waiter, '^(.-):(.+)$')
+  local heard = redis.pcall(publish, channel .. ':' .. home, who)
+  return type(heard) == 'number' and heard or redis.call('PUBLISH', channel .. ':' .. home, who)
+end
+
+-- Wake the first whose home still listens, and keep the lock for it; those whose home is gone leave.
+local function wake_one(queue, channel, publish)
+  redis.call('ZREMRANGEBYSCORE', queue, '-inf', '(0')
+  local first = redis.call('ZRANGE', queue, 0, 0)[1]
+  while first do
+    if call_out(first, channel, publish) > 0 then
+      redis.call('ZADD', queue, string.format('%.0f', -server_time() - KEPT), first)
+      return
+    end
+    redis.call('ZREM', queue, first)
+    first = redis.call('ZRANGE', queue, 0, 0)[1]
+  end
+end
