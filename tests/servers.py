@@ -107,6 +107,14 @@ def until(question: Callable[[], bool], what: str, within: float = 20) -> None:
         time.sleep(0.02)
 
 
+def cluster_port() -> int:
+    """Find a free port that leaves room for that of the cluster's bus."""
+    port = free_port()
+    while port + BUS >= LAST_PORT:
+        port = free_port()
+    return port
+
+
 @contextlib.contextmanager
 def cluster(binary: Path) -> Iterator[str]:
     """Run a cluster of three, and give its URL."""
@@ -114,11 +122,8 @@ def cluster(binary: Path) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         nodes = []
         for _ in slots:
-            port = free_port()
-            while port + BUS >= LAST_PORT:
-                port = free_port()
             options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
-            nodes.append(stack.enter_context(running(binary, *options, port=port)))
+            nodes.append(stack.enter_context(running(binary, *options, port=cluster_port())))
         clients = [stack.enter_context(redis.Redis(port=node.port)) for node in nodes]
         for epoch, (client, (low, high)) in enumerate(zip(clients, slots, strict=True), 1):
             client.execute_command("CLUSTER", "ADDSLOTS", *range(low, high + 1))

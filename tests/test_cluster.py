@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,9 +10,11 @@ import redis
 import redis.asyncio
 import valkey.asyncio.cluster
 import valkey.cluster
+from redis.cluster import LoadBalancingStrategy
 
 from coord import AsyncCoord, Coord
 from coord._engine.urls import open_sync
+from tests import servers
 from tests.flavours import awaitable
 from tests.test_hub import exercise
 
@@ -107,3 +110,39 @@ async def test_cluster_clients_of_both_libraries_may_be_wrapped(
     await async_client.aclose()
     for key in behind.scan_iter(f"{prefix}*"):
         behind.delete(key)
+
+
+async def test_a_lock_is_never_looked_at_on_a_replica(cluster_url: str, prefix: str) -> None:
+    """A replica lags. So even a client that reads from replicas is pinned to the masters."""
+    binary = servers.BINARIES["valkey9"]()
+    assert binary is not None
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(servers.cluster(binary))
+        host, port = url.removeprefix("redis+cluster://").split(":")
+        options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
+        node = stack.enter_context(servers.running(binary, *options, port=servers.cluster_port()))
+        replica = stack.enter_context(redis.Redis(port=node.port))
+        with redis.Redis(port=int(port)) as master:
+            replica.execute_command("CLUSTER", "MEET", host, port)
+            name = master.execute_command("CLUSTER", "MYID").decode()
+            known = lambda: name in str(replica.execute_command("CLUSTER", "NODES"))  # noqa: E731
+            servers.until(known, "the new node knows the others")
+            replica.execute_command("CLUSTER", "REPLICATE", name)
+            servers.until(lambda: master.info("replication")["connected_slaves"] == 1, "it replicates")
+            told = lambda: str(node.port) in str(master.execute_command("CLUSTER", "SLOTS"))  # noqa: E731
+            servers.until(told, "the cluster tells clients of the replica")
+
+        anywhere = LoadBalancingStrategy.RANDOM_REPLICA
+        client = stack.enter_context(redis.RedisCluster(host, int(port), load_balancing_strategy=anywhere))
+        suspending = redis.asyncio.RedisCluster(host, int(port), load_balancing_strategy=anywhere)
+        replica.config_resetstat()
+        with Coord(client, prefix=prefix) as hub:
+            async with AsyncCoord(suspending, prefix=prefix) as async_hub:
+                for number in range(30):
+                    lease = hub.lock(f"n{number}").acquire()
+                    assert (await async_hub.lock(f"n{number}").status()).fence == lease.fence
+                    assert hub.lock(f"n{number}").status().fence == lease.fence
+        await suspending.aclose()
+
+        assert "cmdstat_evalsha" not in replica.info("commandstats")
+        assert "cmdstat_eval" not in replica.info("commandstats")

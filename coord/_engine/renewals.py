@@ -158,7 +158,7 @@ class Renewals:
         if self._process != self._port.process():
             self._set_up()  # a forked child holds none of its parent's leases
         now = self._port.now()
-        due = now + ttl / SHARE * random.uniform(0.8, 1)  # noqa: S311  # jitter
+        due = now + ttl / SHARE * random.uniform(0.9, 1)  # noqa: S311  # jitter
         with self._mutex:
             self._entries[id(lease)] = _Entry(lease.name, weakref.ref(lease), ttl, due, now + max_hold)
             self._poke()
@@ -294,7 +294,7 @@ class Renewals:
                 await self._lose(lease)
             elif id(lease) in self._entries:
                 lease._renewed(sent_at, length)
-                entry.due = sent_at + length / SHARE * random.uniform(0.8, 1)  # noqa: S311  # jitter
+                entry.due = sent_at + length / SHARE * random.uniform(0.9, 1)  # noqa: S311  # jitter
 
     async def _lose(self, lease: Renewable) -> None:
         """Tell a lease that it has ended, once, unless its holder has let go of it meanwhile."""
