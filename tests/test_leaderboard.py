@@ -203,7 +203,12 @@ async def test_many_scores_are_taken_one_after_the_other_in_one_step(coord: Any)
     assert [done[one].rank for one in done] == [1, 1, 2]
     again = await board.submit_many({"cyd": 10, "bob": 1}, overtaken=5)
     assert again["cyd"] == Submission(
-        10.0, changed=True, rank=1, previous_rank=2, overtaken=(Entry(2, "bob", 9.0, "b"),), previous_score=5.0
+        10.0,
+        changed=True,
+        rank=1,
+        previous_rank=2,
+        overtaken=(Entry(2, "bob", 9.0, "b"),),
+        previous_score=5.0,
     )
     assert again["bob"] == Submission(9.0, changed=False, rank=2, previous_rank=2, previous_score=9.0)
     assert await board.submit_many({}) == {}

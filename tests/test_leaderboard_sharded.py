@@ -49,7 +49,7 @@ def test_every_read_of_every_small_board_is_right(
     setup = Setup(AskingPort(), Keys(prefix), "b")  # type: ignore[arg-type]  # it only reads
     reader = AsyncShardedLeaderboard(setup, 3)
     with Coord.connect(real_server, prefix=prefix) as hub, Redis.from_url(real_server) as client:
-        for shape in list(shapes(length))[-2:]:
+        for shape in list(shapes(length))[-1:]:
             board = hub.sharded_leaderboard("b", shards=3)
             model = filled(board, shape, "name")
             asked = [
@@ -64,7 +64,7 @@ def test_every_read_of_every_small_board_is_right(
             assert got == [expected for _, expected in asked]
 
 
-@pytest.mark.parametrize("number", [1, 5])
+@pytest.mark.parametrize("number", [1, 3])
 async def test_a_board_with_shards_and_one_without_say_the_same(coord: Any, number: int) -> None:
     one = coord.leaderboard("one", keep="best")
     many = coord.sharded_leaderboard("many", shards=number, keep="best")
@@ -134,7 +134,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     history=st.lists(steps, min_size=1, max_size=12),
     order=st.sampled_from(ORDERS),
@@ -200,7 +200,7 @@ def do_trim(board: Any, model: PlainBoard, ties: str, best: int) -> None:
     assert board.trim(best) == model.trim(best)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     scores=st.dictionaries(st.text("abcdé~", min_size=1, max_size=4), st.integers(0, 9), max_size=90),
     order=st.sampled_from(ORDERS),
@@ -266,7 +266,8 @@ async def test_what_a_sharded_board_cannot_do_is_refused_before_anything_is_sent
     for refused in (
         board.store({"ann": 1, "bob": float("nan")}), board.submit("ann", 1, keep="max"),
         board.store({"ann": 2**53 + 1}), board.submit("", 1), board.top(0), board.trim(-1),
-        board.note("", ""), board.store({"ann": 1}, meta={"bob": "x"}), board.scroll(3, cursor="x"), board.score(""),
+        board.note("", ""), board.store({"ann": 1}, meta={"bob": "x"}), board.score(""),
+        board.scroll(3, cursor="x"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=r"must|whole number"):
             await refused

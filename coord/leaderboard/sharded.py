@@ -16,7 +16,7 @@ from coord.leaderboard.submits import checked_rows
 from coord.leaderboard.upkeep import AsyncUpkeep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from coord._engine.checks import Seconds
     from coord.leaderboard.base import Setup
@@ -232,7 +232,7 @@ class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
         """Submit to the shards; the ranks are those on each shard."""
         notes = meta or {}
         rows = checked_rows(scores, notes)
-        flows = []
+        flows: list[Coroutine[object, None, dict[str, Submission]]] = []
         for home, part in self._shards.by_home(row[0] for row in rows).items():
             names = [member.decode() for member in part]
             own = {name: notes[name] for name in names if name in notes}

@@ -198,8 +198,10 @@ class Shards:
                 after, skip = upto, 0
             else:
                 after, upto = _narrowed(samples, skip, order, after, upto)
-        where = ("from", 0) if after is None else ("after", *after.words())
-        found = await self.rows(order, size + skip, *where)
+        if after is None:
+            found = await self.rows(order, size + skip, "from", 0)
+        else:
+            found = await self.rows(order, size + skip, "after", *after.words())
         first = min(skip, max(0, place - found.before))
         return found.cut(0, size + skip).cut(first, size)
 
