@@ -30,12 +30,14 @@ from coord.hub import AsyncCoord, Coord
 from coord.leaderboard import (
     AsyncLeaderboard,
     AsyncPeriodBoard,
+    AsyncShardedLeaderboard,
     Entry,
     Leaderboard,
     Movement,
     PeriodBoard,
     Scroll,
     Season,
+    ShardedLeaderboard,
     Submission,
 )
 from coord.limits import (
@@ -109,6 +111,7 @@ __all__ = (
     "AsyncQuorum",
     "AsyncQuorumLock",
     "AsyncSelection",
+    "AsyncShardedLeaderboard",
     "AsyncSlidingUniqueCounter",
     "AsyncSlidingWindow",
     "AsyncSlot",
@@ -154,6 +157,7 @@ __all__ = (
     "Season",
     "Selection",
     "SelfDeadlock",
+    "ShardedLeaderboard",
     "SlidingUniqueCounter",
     "SlidingWindow",
     "Slot",

@@ -50,6 +50,13 @@ async def suspending(url: str) -> None:
         print(f"async: friends of all time: {told}")
         await board.of("all").clear()
 
+        huge = coord.sharded_leaderboard("world", shards=8)  # spread over the nodes of a cluster
+        await huge.store({f"player {n}": n % 1000 for n in range(5000)})
+        rise = await huge.submit("ann", 499.5)
+        share = await huge.percentile("ann")
+        print(f"async: of {await huge.len()} in the world ann is {rise.rank}., before {share:.0f} %")
+        await huge.clear()
+
 
 if __name__ == "__main__":
     target = sys.argv[1] if len(sys.argv) > 1 else "embedded://"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT = ("memory", "valkey9")
 EVERY = ("memory", *servers.BINARIES, "cluster", "sentinel")
-PERMANENT = re.compile(r"^[^{]*:(fenced:\{[^}]*\}|board:\{[^}]*\}(:(scores|reached|meta|expiry))?)$")
+PERMANENT = re.compile(r"^[^{]*:(fenced:\{[^}]*\}|(board|shard):\{[^}]*\}(:(scores|reached|meta|expiry))?)$")
 """The keys that the docs list as permanent."""
 
 _numbers = itertools.count(1)

@@ -62,6 +62,7 @@ PROMISES = {
         "today: 1. ann 100, 1. fay 100",
         "around dan: 2. cyd, 4. dan, 5. eve",
         "of all time: 4. fay 190, nobody, 1. ann 410",
+        "of 5001 in the world ann is 2501., before 50 %",
     ],
 }
 

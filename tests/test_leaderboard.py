@@ -18,10 +18,10 @@ async def test_a_submission_says_what_it_did(coord: Any, other_coord: Any) -> No
     assert await board.submit("ann", 10) == Submission(10.0, changed=True, rank=1, previous_rank=None)
     assert await board.submit("bob", 20) == Submission(20.0, changed=True, rank=1, previous_rank=None)
     assert await other_coord.leaderboard("season").submit("ann", 30) == Submission(
-        30.0, changed=True, rank=1, previous_rank=2
+        30.0, changed=True, rank=1, previous_rank=2, previous_score=10.0
     )
     again = await board.submit("ann", 30)
-    assert again == Submission(30.0, changed=False, rank=1, previous_rank=1)
+    assert again == Submission(30.0, changed=False, rank=1, previous_rank=1, previous_score=30.0)
     assert hash(again) == hash(await board.submit("ann", 30))
 
 
@@ -88,7 +88,7 @@ async def test_zero_negative_and_minus_zero_are_scores_like_any_other(coord: Any
     assert await board.rank("zero") == 1
     assert str(await board.score("zero")) == "0.0"
     assert await board.submit("zero", 0, keep="sum") == Submission(
-        0.0, changed=False, rank=1, previous_rank=1
+        0.0, changed=False, rank=1, previous_rank=1, previous_score=0.0
     )
 
 
@@ -203,9 +203,14 @@ async def test_many_scores_are_taken_one_after_the_other_in_one_step(coord: Any)
     assert [done[one].rank for one in done] == [1, 1, 2]
     again = await board.submit_many({"cyd": 10, "bob": 1}, overtaken=5)
     assert again["cyd"] == Submission(
-        10.0, changed=True, rank=1, previous_rank=2, overtaken=(Entry(2, "bob", 9.0, "b"),)
+        10.0,
+        changed=True,
+        rank=1,
+        previous_rank=2,
+        overtaken=(Entry(2, "bob", 9.0, "b"),),
+        previous_score=5.0,
     )
-    assert again["bob"] == Submission(9.0, changed=False, rank=2, previous_rank=2)
+    assert again["bob"] == Submission(9.0, changed=False, rank=2, previous_rank=2, previous_score=9.0)
     assert await board.submit_many({}) == {}
 
     many = {f"m{number}": number for number in range(230)}

@@ -9,6 +9,8 @@ from __future__ import annotations
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 
+from coord._engine.port import Outcome
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator, Sequence
 
@@ -27,6 +29,9 @@ class AskingPort:
 
     async def run(self, call: Call[Any], *, timeout: float | None = None) -> Any:
         return await _ask(call)
+
+    async def race(self, flows: Sequence[Coroutine[Any, Any, Any]], enough: Any) -> list[Outcome[Any]]:
+        return [Outcome(await flow) for flow in flows]
 
 
 def together(client: Any, flows: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:

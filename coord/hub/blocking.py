@@ -13,7 +13,7 @@ from coord._engine.threads import ThreadPort
 from coord._engine.urls import CALL_TIMEOUT, open_sync
 from coord.activity import Activity, Marker, Track
 from coord.hub.suspending import SHORTEST_CALL, AsyncCoord
-from coord.leaderboard import Leaderboard, Schedule, Setup
+from coord.leaderboard import Leaderboard, Schedule, Setup, ShardedLeaderboard
 from coord.limits import FixedWindow, LimitRoom, Limits, SlidingWindow, TokenBucket
 from coord.locks import Fenced, Lock, LockRoom, Locks
 from coord.periods import Calendar
@@ -233,3 +233,17 @@ class Coord:
         )
         setup = Setup(self._port, self._keys, name, order, keep, ties, tiebreak, member_ttl, schedule)
         return Leaderboard(setup)
+
+    def sharded_leaderboard(
+        self,
+        name: str,
+        *,
+        shards: int = 16,
+        order: Order = "desc",
+        keep: Keep = "last",
+        ties: Ties = "competition",
+        member_ttl: Seconds | None = None,
+    ) -> ShardedLeaderboard:
+        return ShardedLeaderboard(
+            Setup(self._port, self._keys, name, order, keep, ties, member_ttl=member_ttl), shards
+        )

@@ -10,7 +10,7 @@ from coord._engine.keys import Keys
 from coord._engine.tasks import TaskPort
 from coord._engine.urls import CALL_TIMEOUT, open_async
 from coord.activity import AsyncActivity, Marker, Track
-from coord.leaderboard import AsyncLeaderboard, Schedule, Setup
+from coord.leaderboard import AsyncLeaderboard, AsyncShardedLeaderboard, Schedule, Setup
 from coord.limits import AsyncFixedWindow, AsyncLimits, AsyncSlidingWindow, AsyncTokenBucket, LimitRoom
 from coord.locks import AsyncFenced, AsyncLock, AsyncLocks, LockRoom
 from coord.periods import Calendar
@@ -404,3 +404,28 @@ class AsyncCoord:
         )
         setup = Setup(self._port, self._keys, name, order, keep, ties, tiebreak, member_ttl, schedule)
         return AsyncLeaderboard(setup)
+
+    def sharded_leaderboard(
+        self,
+        name: str,
+        *,
+        shards: int = 16,
+        order: Order = "desc",
+        keep: Keep = "last",
+        ties: Ties = "competition",
+        member_ttl: Seconds | None = None,
+    ) -> AsyncShardedLeaderboard:
+        """Make a leaderboard that is spread over a cluster. Its keys are permanent.
+
+        Args:
+            name: The board. It is another one than that of this name without shards.
+            shards: Over how many boards to spread its members, up to 1,024: some times as many as the
+                cluster will ever have nodes. With another number it is another board.
+            order: As for ``leaderboard``.
+            keep: As for ``leaderboard``.
+            ties: As for ``leaderboard``, but for ``"dense"``.
+            member_ttl: As for ``leaderboard``.
+        """
+        return AsyncShardedLeaderboard(
+            Setup(self._port, self._keys, name, order, keep, ties, member_ttl=member_ttl), shards
+        )

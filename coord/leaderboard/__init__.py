@@ -25,19 +25,22 @@ Rules
 Source: https://redis.io/docs/latest/develop/data-types/sorted-sets/.
 
 In this package: ``scores`` is what goes in and out, ``schedule`` is which periods; ``submits``, ``reads``,
-``upkeep`` and ``copies`` are the algorithms, ``board`` puts them together, ``blocking`` is the sync faces.
+``upkeep`` and ``copies`` are the algorithms, ``board`` puts them together, ``shards`` and ``sharded`` make
+one board of many, ``blocking`` is the sync faces.
 """
 
 from coord.leaderboard.base import Setup
-from coord.leaderboard.blocking import Leaderboard, PeriodBoard
+from coord.leaderboard.blocking import Leaderboard, PeriodBoard, ShardedLeaderboard
 from coord.leaderboard.board import AsyncLeaderboard, AsyncPeriodBoard
 from coord.leaderboard.copies import Movement
 from coord.leaderboard.schedule import Schedule, Season
 from coord.leaderboard.scores import Entry, Keep, Order, Rank, Scroll, Submission, Tiebreak, Ties
+from coord.leaderboard.sharded import AsyncShardedLeaderboard
 
 __all__ = [
     "AsyncLeaderboard",
     "AsyncPeriodBoard",
+    "AsyncShardedLeaderboard",
     "Entry",
     "Keep",
     "Leaderboard",
@@ -49,6 +52,7 @@ __all__ = [
     "Scroll",
     "Season",
     "Setup",
+    "ShardedLeaderboard",
     "Submission",
     "Tiebreak",
     "Ties",

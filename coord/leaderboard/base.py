@@ -40,6 +40,7 @@ class Setup:
     tiebreak: str = "name"
     member_ttl: Seconds | None = None
     schedule: Schedule | None = None
+    kind: str = "board"
 
     def __post_init__(self) -> None:
         one_of(self.order, "order", ORDERS)
@@ -51,7 +52,7 @@ class Setup:
 
     def keys(self, *within: str) -> tuple[str, ...]:
         """Spell the five keys of the board, or of one that is kept ``within`` it."""
-        return tuple(self.spell("board", self.name, *within, *part) for part in PARTS)
+        return tuple(self.spell(self.kind, self.name, *within, *part) for part in PARTS)
 
 
 class BoardFlow:

@@ -9,6 +9,7 @@ from coord._engine.port import step
 from coord.leaderboard.board import AsyncLeaderboard, AsyncPeriodBoard
 from coord.leaderboard.copies import DAY, AsyncSnapshots
 from coord.leaderboard.reads import AsyncReads
+from coord.leaderboard.sharded import AsyncShardedLeaderboard
 from coord.leaderboard.upkeep import AsyncUpkeep
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from coord.leaderboard.scores import Entry, Keep, Order, Rank, Scroll, Submission, Ties
     from coord.periods import Instant
 
-__all__ = ["Leaderboard", "PeriodBoard"]
+__all__ = ["Leaderboard", "PeriodBoard", "ShardedLeaderboard"]
 
 
 @twin_of(AsyncReads)
@@ -178,6 +179,68 @@ class Leaderboard(_Reads, _Upkeep, _Snapshots):
     ) -> int:
         flows = [_flow_of(source) for source in sources]
         return step(self._flow.merge(*flows, weights=weights, combine=combine, how=how))
+
+
+@twin_of(AsyncShardedLeaderboard)
+class ShardedLeaderboard(_Reads):
+    def __init__(self, setup: Setup, shards: int) -> None:
+        self._flow = self._reads = AsyncShardedLeaderboard(setup, shards)
+        self.name = setup.name
+
+    def __repr__(self) -> str:
+        return repr(self._flow).replace("Async", "", 1)
+
+    def submit(
+        self,
+        member: str,
+        score: float,
+        *,
+        keep: Keep | None = None,
+        meta: str | None = None,
+        ttl: Seconds | None = None,
+    ) -> Submission:
+        return step(self._flow.submit(member, score, keep=keep, meta=meta, ttl=ttl))
+
+    def submit_many(
+        self,
+        scores: Mapping[str, float],
+        *,
+        keep: Keep | None = None,
+        meta: Mapping[str, str] | None = None,
+        ttl: Seconds | None = None,
+    ) -> dict[str, Submission]:
+        return step(self._flow.submit_many(scores, keep=keep, meta=meta, ttl=ttl))
+
+    def store(
+        self,
+        scores: Mapping[str, float],
+        *,
+        keep: Keep | None = None,
+        meta: Mapping[str, str] | None = None,
+        ttl: Seconds | None = None,
+    ) -> dict[str, float]:
+        return step(self._flow.store(scores, keep=keep, meta=meta, ttl=ttl))
+
+    def score(self, member: str) -> float | None:
+        return step(self._flow.score(member))
+
+    def histogram(self, bounds: Sequence[float]) -> list[int]:
+        return step(self._flow.histogram(bounds))
+
+    def remove(self, *members: str) -> int:
+        return step(self._flow.remove(*members))
+
+    def note(self, member: str, meta: str | None) -> bool:
+        return step(self._flow.note(member, meta))
+
+    def trim(self, best: int) -> int:
+        return step(self._flow.trim(best))
+
+    def purge(self) -> int:
+        return step(self._flow.purge())
+
+    def clear(self) -> None:
+        step(self._flow.clear())
 
 
 def _flow_of(board: Leaderboard | PeriodBoard) -> AsyncLeaderboard | AsyncPeriodBoard:

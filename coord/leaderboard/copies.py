@@ -214,7 +214,7 @@ def _factors(sources: Sequence[BoardFlow], weights: Sequence[float] | None, comb
     if not sources:
         raise ValueError("merge must be given at least one board")
     for source in sources:
-        if not isinstance(source, BoardFlow):
+        if not isinstance(source, AsyncSnapshots):  # what all boards are but a sharded one
             raise TypeError(f"a source must be a board of the same flavour, not {type(source).__name__}")
     if weights is None:
         return [1.0] * len(sources)

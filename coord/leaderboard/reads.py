@@ -1,4 +1,7 @@
-"""Reading: ranks, rows, shares. Every read is one script, and so sees the board at one moment."""
+"""Reading: ranks, rows, shares. Every read is one script, and so sees the board at one moment.
+
+All reads come down to four questions, at the end of the class: a sharded board only answers those otherwise.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from coord.leaderboard.base import BoardFlow
 from coord.leaderboard.scores import Scroll, entries, exact, member_bytes, optional_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from coord._engine.script import Reply
     from coord.leaderboard.scores import Entry, Order, Rank, Ties
 
-__all__ = ["AsyncReads"]
+__all__ = ["MOST_ROWS", "AsyncReads", "Counts", "Page"]
 
 MOST_ROWS = 1000
 MEMBERS = 500
@@ -26,15 +29,16 @@ MEMBERS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class _Page:
-    """Rows as the server sends them, and the entry of the last unless nothing follows."""
+class Page:
+    """Rows as the server sends them, the entry of the last unless nothing follows, and how many there are."""
 
     rows: list[Entry]
     last: str
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Counts:
+class Counts:
     """How many members score less than some scores, how many within them, how many there are."""
 
     less: int
@@ -42,18 +46,18 @@ class _Counts:
     total: int
 
 
-def _page(reply: Reply) -> _Page:
+def _page(reply: Reply) -> Page:
     words = as_rows(reply)
-    return _Page(entries(words[2:]), text(words[1]))
+    return Page(entries(words[2:]), text(words[1]), as_int(words[0]))
 
 
 def _found(reply: Reply) -> list[Entry | None]:
     return optional_entries(as_rows(reply))
 
 
-def _counts(reply: Reply) -> _Counts | None:
+def _counts(reply: Reply) -> Counts | None:
     words = as_rows(reply)
-    return _Counts(*map(as_int, words)) if words else None
+    return Counts(*map(as_int, words)) if words else None
 
 
 _PAGE = Script("board_page", parse=_page, repeatable=True)
@@ -110,8 +114,7 @@ class AsyncReads(BoardFlow):
         words = [member_bytes(one) for one in members]
         rows: list[Entry | None] = []
         for start in range(0, len(words), MEMBERS):
-            found = await self._port.run(_FIND(await self._keys(), *rules, *words[start : start + MEMBERS]))
-            rows += found
+            rows += await self._look_up(words[start : start + MEMBERS], *rules)
         return rows
 
     async def top(self, n: int, *, ties: Ties | None = None, order: Order | None = None) -> list[Entry]:
@@ -233,7 +236,7 @@ class AsyncReads(BoardFlow):
 
     async def count(self, low: float | None = None, high: float | None = None) -> int:
         """Count the members whose scores lie within bounds; ``None`` for no bound. O(log n)."""
-        counts = await self._port.run(_COUNT(await self._keys(), *_bounds(low, high), ""))
+        counts = await self._counts(*_bounds(low, high))
         return 0 if counts is None else counts.same
 
     async def len(self) -> int:
@@ -252,7 +255,7 @@ class AsyncReads(BoardFlow):
 
         Complexity: O(log n), one round trip.
         """
-        counts = await self._port.run(_COUNT(await self._keys(), "", "", member_bytes(member)))
+        counts = await self._counts(member=member_bytes(member))
         if counts is None:
             return None
         more = counts.total - counts.less - counts.same
@@ -276,14 +279,28 @@ class AsyncReads(BoardFlow):
         share = exact(percentile, "percentile")
         if not 0 <= share <= 100:  # noqa: PLR2004  # percent
             raise ValueError(f"percentile must be from 0 to 100, not {percentile!r}")
-        return await self._port.run(_QUANTILE(await self._keys(), self._order, f"{share:.17g}"))
+        return await self._quantile(share)
 
     async def _page(
         self, size: int, where: str, *place: str | int | bytes, ties: Ties | None, order: Order | None
-    ) -> _Page:
-        rules = self._rules(ties, order)
-        rows = _rows(size)
-        return await self._port.run(_PAGE(await self._keys(), *rules, rows, where, *place))
+    ) -> Page:
+        return await self._read(*self._rules(ties, order), _rows(size), where, *place)
+
+    async def _look_up(self, members: Sequence[bytes], order: str, ties: str) -> list[Entry | None]:
+        """Find the rows of some members."""
+        return await self._port.run(_FIND(await self._keys(), order, ties, *members))
+
+    async def _read(self, order: str, ties: str, size: int, where: str, *place: str | int | bytes) -> Page:
+        """Read rows that stand one after the other; ``board_page.lua`` says where."""
+        return await self._port.run(_PAGE(await self._keys(), order, ties, size, where, *place))
+
+    async def _counts(self, low: str = "", high: str = "", member: bytes = b"") -> Counts | None:
+        """Count by bounds, or those level with a member; ``None`` if that is not there."""
+        return await self._port.run(_COUNT(await self._keys(), low, high, member))
+
+    async def _quantile(self, share: float) -> float | None:
+        """Find the score at a percentile; ``None`` on an empty board."""
+        return await self._port.run(_QUANTILE(await self._keys(), self._order, f"{share:.17g}"))
 
 
 def _rows(size: int) -> int:

@@ -84,6 +84,7 @@ class Submission:
         overtaken: Those whom it passed, the nearest first, as far as they were asked for.
         periods: The same for each kind of period that the board keeps, by its name; the fields above are
             those of the first. Empty for a board without periods.
+        previous_score: The member's score before; ``None`` for a new member.
     """
 
     score: float
@@ -92,6 +93,7 @@ class Submission:
     previous_rank: Rank | None
     overtaken: tuple[Entry, ...] = ()
     periods: Mapping[str, Submission] = field(default_factory=_no_periods, hash=False)
+    previous_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +137,14 @@ def submissions(reply: Reply) -> list[list[Submission]]:
 
 
 def _submission(reply: Reply) -> Submission:
-    score, changed, twice, before, passed = as_rows(reply)
+    score, changed, twice, before, passed, old = as_rows(reply)
     return Submission(
         float(text(score)),
         bool(changed),
         spelled(as_int(twice)),
         spelled(as_int(before)) if before else None,
         tuple(entries(as_rows(passed))),
+        previous_score=None if old is None else float(text(old)),
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from coord.leaderboard.scores import Keep, Submission
     from coord.periods import Instant
 
-__all__ = ["AsyncSubmits", "Target"]
+__all__ = ["AsyncSubmits", "Target", "checked_rows"]
 
 MOST_OVERTAKEN = 100
 ROWS = 100
@@ -148,7 +148,7 @@ class AsyncSubmits(BoardFlow):
         rule = "" if keep is None else one_of(keep, "keep", KEEPS)
         lives = lifetime(self._setup.member_ttl, "member_ttl") if ttl is None else lifetime(ttl, "ttl")
         limit = integer(overtaken, "overtaken", at_least=0, at_most=MOST_OVERTAKEN)
-        rows = _rows(scores, meta or {})
+        rows = checked_rows(scores, meta or {})
         self._check_instant(at)
         done: dict[str, Submission] = {}
         targets = await self._targets(rule, at)
@@ -207,7 +207,10 @@ class AsyncSubmits(BoardFlow):
         )
 
 
-def _rows(scores: Mapping[str, float], notes: Mapping[str, str]) -> list[tuple[bytes, str, int, bytes]]:
+def checked_rows(
+    scores: Mapping[str, float], notes: Mapping[str, str]
+) -> list[tuple[bytes, str, int, bytes]]:
+    """Return scores as the script wants them, if there is nothing wrong with any of them."""
     for what, given in (("scores", scores), ("meta", notes)):
         if not isinstance(given, Mapping):
             raise TypeError(f"{what} must be a mapping by member, not {type(given).__name__}")

@@ -4,10 +4,11 @@
 -- ARGV[1] order    desc | asc: how to read it
 -- ARGV[2] ties     how equal scores rank: ordinal | competition | modified | dense | fractional
 -- ARGV[3] size     how many rows
--- ARGV[4] where    which rows: from | end | around | after | score
+-- ARGV[4] where    which rows: from | end | around | after | near | score
 -- ARGV[5] start    from: how many rows to skip; end: how many to skip at the end; around: the member;
---                  after: the score where an earlier read ended; score: the lowest score
--- ARGV[6] further  after: the entry where it ended; score: the highest score
+--                  after: the score where an earlier read ended; near: a score; score: the lowest score
+-- ARGV[6] further  after: the entry where it ended; near: an entry, which need not be on the board, with
+--                  `size` rows before and after the place where it would stand; score: the highest score
 -- ARGV[7] skip     score: how many rows to skip
 -- Returns {how many members there are, the last row's entry or "" if none stands after it, then for each row
 --         twice the rank, member, score as text, note or nil}.
@@ -15,33 +16,6 @@
 local keys, order, ties, size, where = KEYS, ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local start, further, skip = ARGV[5], ARGV[6], tonumber(ARGV[7])
 -- include board
-
--- Compare as the server orders entries. Lua's own < goes by the locale.
-local function precedes(one, other)
-  for i = 1, math.min(#one, #other) do
-    local a, b = string.byte(one, i), string.byte(other, i)
-    if a ~= b then
-      return a < b
-    end
-  end
-  return #one < #other
-end
-
--- Count the rows that stand up to (score, entry), whether or not that is still there.
-local function passed(board, score, entry)
-  local low = better(board.entries, 'asc', score)
-  local begins = low
-  local high = low + equal(board.entries, score)
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    if precedes(entry, redis.call('ZRANGE', board.entries, middle, middle)[1]) then
-      high = middle
-    else
-      low = middle + 1
-    end
-  end
-  return better(board.entries, order, score) + low - begins
-end
 
 local board = opened(keys, 0)
 local total = redis.call('ZCARD', board.entries)
@@ -52,7 +26,10 @@ elseif where == 'end' then
   size = math.min(size, size + start)
   start = math.max(start, 0)
 elseif where == 'after' then
-  start = passed(board, start, further)
+  start = passed(board, order, start, further)
+elseif where == 'near' then
+  start = math.max(0, passed(board, order, start, further) - size)
+  size = 2 * size
 elseif where == 'around' then
   local entry, score = find(board, start)
   if not entry then

@@ -13,8 +13,8 @@
 --                             after that, milliseconds
 -- ARGV[6+3n..]     rows       for each: member, score as text, whether there is a note (1 or 0), the note
 -- Returns for each board, for each row {score, changed 1 or 0, twice the rank, twice the rank before or 0,
---         {for each overtaken: twice the rank, member, score, note}}; instead of all that {"sum", member} if
---         a sum would lose points, {"tiebreak", the board's} if that is not the one given.
+--         {for each overtaken: twice the rank, member, score, note}, score before or nil}; instead of all that
+--         {"sum", member} if a sum would lose points, {"tiebreak", the board's} if that is not the one given.
 -- TTL of a period: its end plus its retention; for a period already over, now plus that.
 local keys, order, ties, tiebreak = KEYS, ARGV[1], ARGV[2], ARGV[3]
 local limit, ttl, words = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV
@@ -120,7 +120,7 @@ local function submit(board, member, points, note)
   end
   local rank = twice_rank(board, ties, order, entry, score)
   local passed = limit > 0 and changed and overtaken(board, entry, score, old, old_place) or {}
-  return {score, changed and 1 or 0, rank, previous, passed}
+  return {score, changed and 1 or 0, rank, previous, passed, old or false}
 end
 
 local reply = {}

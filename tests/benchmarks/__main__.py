@@ -23,6 +23,7 @@ SUITES: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "uniques": uniques.suite,
     "activity": activity.suite,
     "boards": boards.suite,
+    "sharded": boards.sharded,
 }
 
 

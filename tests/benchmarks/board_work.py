@@ -1,11 +1,14 @@
 """What is measured of leaderboards, as run in the process of one contestant.
 
 Only the standard library is imported here, and of the contestants only the one asked for.
+
+``python -m tests.benchmarks.board_work URL MEMBERS SHARDS`` measures one sharded board on an empty server.
 """
 
 from __future__ import annotations
 
 import random
+import sys
 import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -100,6 +103,55 @@ def _cpu(client: Any) -> float:
     return float(told["used_cpu_user_main_thread"] + told["used_cpu_sys_main_thread"]) * 1e6
 
 
+def sharded(urls: list[str], members: int, shards: int, seconds: float) -> Sample:
+    """Do one thing after another on a sharded board of so many members, all different in score.
+
+    Returns:
+        As ``growth``: of each thing how often a second and the server's processor time, over all shards.
+    """
+    client = import_module("redis").Redis.from_url(urls[0])
+    board = import_module("coord").Coord.connect(urls[0]).sharded_leaderboard(NAME, shards=shards)
+    homes = board._flow._shards
+    for start in range(0, members, SLICE * shards):
+        parts: list[dict[str, int]] = [{} for _ in range(shards)]
+        for number in range(start, min(start + SLICE * shards, members)):
+            member = f"player:{number:08}"
+            parts[homes.home(member.encode())][member] = number * SPREAD % members
+        with client.pipeline(transaction=False) as pipe:
+            for shard, part in zip(homes.boards, parts, strict=True):
+                entries, scores, *_ = shard._setup.keys()
+                pipe.zadd(entries, part)
+                pipe.zadd(scores, {str(score): score for score in part.values()})
+            pipe.execute()
+    dice = random.Random(members)
+
+    def someone() -> str:
+        return f"player:{dice.randrange(members):08}"
+
+    place = members // 2
+    things: dict[str, Callable[[], object]] = {
+        "store": lambda: board.store({someone(): dice.randrange(members)}),
+        "submit": lambda: board.submit(someone(), dice.randrange(members)),
+        "rank": lambda: board.rank(someone()),
+        "friends": lambda: board.ranks_of([someone() for _ in range(FRIENDS)]),
+        "percentile": lambda: board.percentile(someone()),
+        "around": lambda: board.around(someone(), ROWS),
+        "top": lambda: board.top(ROWS),
+        "deep": lambda: board.page(place // ROWS, ROWS),
+        "quantile": lambda: board.score_at(37.5),
+    }
+    checked = place // ROWS * ROWS
+    rows = board.page(place // ROWS, ROWS, ties="ordinal")
+    assert rows[-1].rank == checked  # it has looked where it should
+    sample: Sample = {}
+    _, ping = _repeated(client, client.ping, seconds)
+    for name, thing in things.items():
+        rate, took = _repeated(client, thing, seconds)
+        sample |= {f"{name}_ms": 1000 / rate, f"{name}_us": took - ping}
+    keys = list(client.scan_iter(f"coord:shard:{{{NAME}/*"))
+    return sample | {"bytes": sum(client.memory_usage(key) or 0 for key in keys) / members}
+
+
 def bare(urls: list[str], members: int, seconds: float) -> Sample:
     """Submit and ask for the rank with bare commands in one pipeline: no rule, no rank before, no ties."""
     client = import_module("redis").Redis.from_url(urls[0])
@@ -142,3 +194,9 @@ def upkeep(urls: list[str], members: int, tiebreak: str, thing: str) -> Sample:
     each = [one["duration"] / 1000 for one in log if one["command"][:4] in (b"EVAL", b"UNLI")]
     client.slowlog_reset()
     return {"seconds": took, "scripts": len(each), "each": each, "cpu": spent / len(each) / 1000}
+
+
+if __name__ == "__main__":
+    url, size, count = sys.argv[1:]
+    for what, figure in sharded([url], int(size), int(count), 3.0).items():
+        sys.stdout.write(f"{what:16}{figure:12.3f}\n")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.harness import Bench, Table
 
-__all__ = ["suite"]
+__all__ = ["sharded", "suite"]
 
 WORK = "tests.benchmarks.board_work"
 SIZES = (1_000, 100_000, 1_000_000)
@@ -80,3 +80,36 @@ def _upkeep(bench: Bench, members: int) -> Table:
         "it takes holds the server up: of its processor, and by the clock, in which others have a share."
     )
     return tabulate("Upkeep of a large board", results, columns, note=note)
+
+
+def sharded(bench: Bench) -> Iterator[Table]:
+    """Measure a sharded board; ``board_work`` as a program measures one of any size."""
+    few = replace(bench, effort=Effort(quick=True))
+    members = bench.effort.of(20_000, 1_000_000)
+    rows = [
+        Contestant(f"{shards} shards", COORD, {"members": members, "shards": shards}) for shards in (4, 16)
+    ]
+    results = compare(few, f"{WORK}:sharded", rows, seconds=bench.effort.of(0.2, 1.0))
+    things = {
+        "store": "store",
+        "submit": "submit",
+        "rank": "rank",
+        "friends": f"{FRIENDS} friends",
+        "percentile": "percentile",
+        "around": f"around, {ROWS} rows",
+        "top": f"top {ROWS}",
+        "deep": "a page from the middle",
+        "quantile": "score at 37.5 %",
+    }
+    for unit, what, digits in (
+        ("ms", "milliseconds by the clock", 2),
+        ("us", "microseconds of the server", 0),
+    ):
+        columns = [Column(said, f"{thing}_{unit}", digits=digits) for thing, said in things.items()]
+        if unit == "ms":
+            columns.append(Column("bytes a member", "bytes"))
+        note = (
+            "One thread, and all shards on one server: on several nodes they are read side by\n"
+            "side. The server's microseconds are those of all shards together."
+        )
+        yield tabulate(f"A sharded board of {members:,} members: {what}", results, columns, note=note)

@@ -103,6 +103,11 @@ def sync(hub: Coord) -> None:
     assert_type(board.ranks_of(["m", "n"]), list[Entry | None])
     assert_type(board.scroll(10).cursor, str | None)
     assert_type(board.len(), int)
+    huge = hub.sharded_leaderboard("l", shards=4)
+    assert_type(huge.submit("m", 1), Submission)
+    assert_type(huge.store({"m": 1}), dict[str, float])
+    assert_type(huge.around("m", 3), list[Entry])
+    assert_type(huge.histogram([1, 2]), list[int])
 
     hub.locks("x", 10)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     hub.lock("x", 10)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

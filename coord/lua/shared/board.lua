@@ -159,6 +159,39 @@ local function twice_rank(board, rule, order, entry, score)
   return rule == 'modified' and 2 * (before + same) or 2 * before + same + 1
 end
 
+-- Compare as the server orders entries. Lua's own < goes by the locale.
+local function precedes(one, other)
+  for i = 1, math.min(#one, #other) do
+    local a, b = string.byte(one, i), string.byte(other, i)
+    if a ~= b then
+      return a < b
+    end
+  end
+  return #one < #other
+end
+
+-- Count the entries of a score that stand before one, whether or not that is still there; say if it is.
+local function preceding(board, score, entry)
+  local begins = better(board.entries, 'asc', score)
+  local low, high = begins, begins + equal(board.entries, score)
+  local ends = high
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if precedes(redis.call('ZRANGE', board.entries, middle, middle)[1], entry) then
+      low = middle + 1
+    else
+      high = middle
+    end
+  end
+  return low - begins, low < ends and redis.call('ZRANGE', board.entries, low, low)[1] == entry
+end
+
+-- Count the rows that stand up to (score, entry), whether or not that is still there.
+local function passed(board, order, score, entry)
+  local before, there = preceding(board, score, entry)
+  return better(board.entries, order, score) + before + (there and 1 or 0)
+end
+
 -- Give up to `count` entries and their scores, as they stand from place `start` (from 0) on.
 local function rows(board, order, start, count)
   local entries, scores = {}, {}
