@@ -201,11 +201,11 @@ async def test_a_waiter_follows_a_slot_to_another_node(
 ) -> None:
     """There, and in the second turn back; or there and back before anybody has looked."""
     with cluster_client(any_cluster) as behind, Coord.connect(any_cluster, prefix=prefix) as holder:
-        key = f"{prefix}:lock:{{traveller}}"
+        key = f"{prefix}:lock:{{wanderer}}"
         async with waiter(any_cluster, prefix, flavour) as acquire:
             for _ in range(2):
-                lease = holder.lock("traveller", ttl=60).acquire()
-                waiting = [asyncio.create_task(acquire("traveller")) for _ in range(3)]
+                lease = holder.lock("wanderer", ttl=60).acquire()
+                waiting = [asyncio.create_task(acquire("wanderer")) for _ in range(3)]
                 await until(lambda: behind.zcard(f"{key}:waiting") == 3)
                 for _ in range(moves):
                     move(behind, key)

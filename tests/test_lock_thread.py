@@ -101,11 +101,12 @@ async def test_renewed_in_the_loop_it_is_lost_and_its_holder_told(
 async def test_a_sync_lock_takes_the_word_too(real_server: str, prefix: str) -> None:
     for where in ("loop", "thread"):
         with Coord.connect(real_server, prefix=prefix) as hub:
-            before = threading.active_count()
+            before = set(threading.enumerate())
             with hub.lock("x", ttl=0.4, renew_in=where) as lease:
                 time.sleep(0.8)
                 assert lease.valid
-                assert threading.active_count() == before + 2
+                own = {thread.name for thread in set(threading.enumerate()) - before}
+                assert own == {"coord renewals", "coord deadlines"}
 
 
 @pytest.mark.parametrize("make", [Coord, AsyncCoord])

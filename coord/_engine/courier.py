@@ -41,6 +41,8 @@ Line = TypeVar("Line")
 NOT_EXECUTED = "coord: the call was not executed"
 UNKNOWN = "coord: whether the call was executed is unknown"
 ATTEMPTS = 4
+REDIRECTS = 12
+"""While a slot moves, the nodes of a cluster need a while to agree on where it is."""
 FIRST_PAUSE = 0.01
 LONGEST_PAUSE = 0.5
 
@@ -167,7 +169,8 @@ class Courier:
     async def _pause(self, failure: Exception, failures: int, until: float) -> None:
         """Wait before the next attempt, or raise ``failure`` if there is to be none."""
         seconds = random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**failures))  # noqa: S311
-        if failures >= ATTEMPTS or self._now() + seconds >= until:
+        most = REDIRECTS if isinstance(failure, self._wire.faults.ask) else ATTEMPTS
+        if failures >= most or self._now() + seconds >= until:
             raise failure
         await self._sleep(seconds)
         if isinstance(failure, self._wire.faults.topology):
