@@ -43,8 +43,18 @@ __all__ = [
 ]
 
 
+def _again(kind: type[CoordError], args: tuple[object, ...], state: dict[str, object]) -> CoordError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
 class CoordError(Exception):
-    """The root of every exception that coord raises of its own."""
+    """The root of every exception that coord raises of its own. Each of them can be pickled."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (type(self), self.args, self.__dict__)
 
 
 class WrongKeyType(CoordError):

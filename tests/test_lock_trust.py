@@ -762,6 +762,25 @@ async def test_a_decorated_function_holds_the_lock(real_server: str, prefix: str
             async_lock(work)  # type: ignore[arg-type]
 
 
+def test_errors_travel_by_pickle(real_server: str, prefix: str) -> None:
+    with Coord.connect(real_server, prefix=prefix) as hub, hub.lock("x"):
+        with pytest.raises(LockTimeout) as caught:
+            hub.lock("x").acquire(timeout=0)
+        again = pickle.loads(pickle.dumps(caught.value))
+
+    assert (type(again), str(again)) == (LockTimeout, str(caught.value))
+    assert again.name == "x"
+    lost = pickle.loads(pickle.dumps(LockLost("y")))
+    assert (lost.name, str(lost)) == ("y", str(LockLost("y")))
+
+
+async def test_what_has_a_connection_refuses_to_be_pickled(coord: Any) -> None:
+    hub = getattr(coord, "_inner", coord)
+    for thing in (hub, hub.lock("x"), hub.locks("x", "y")):
+        with pytest.raises(TypeError, match=r"cannot be pickled; make one"):
+            pickle.dumps(thing)
+
+
 async def test_a_lease_does_not_travel_by_pickle(coord: Any) -> None:
     lease = await coord.lock("x").acquire()
     with pytest.raises(TypeError, match=r"export\(\)"):

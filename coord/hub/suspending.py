@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from coord._engine.checks import seconds
 from coord._engine.clock import ServerClock
@@ -102,6 +102,9 @@ class AsyncCoord:
         made = cls.__new__(cls)
         made._set_up(opened.client, opened, prefix, call_timeout, coalesce=coalesce)
         return made
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an AsyncCoord cannot be pickled; make one in each process")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self._where}, prefix {self._keys.prefix!r}>"

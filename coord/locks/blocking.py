@@ -60,6 +60,9 @@ class Lock:
         self.name = name
         self.names: tuple[str, ...] = (name,)
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a lock cannot be pickled; make one of the same name in the other process")
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
 

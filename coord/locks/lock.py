@@ -9,7 +9,7 @@ import math
 import random
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 from coord._engine.checks import one_of, patience, seconds
 from coord.errors import LockLost, LockTimeout, SelfDeadlock
@@ -105,6 +105,9 @@ class AsyncLock:
         self._entered: dict[int, list[AsyncHold]] = {}
         self.name = name
         self.names: tuple[str, ...] = (name,)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a lock cannot be pickled; make one of the same name in the other process")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
