@@ -100,6 +100,31 @@ async def test_a_copy_of_a_request_that_arrives_late_takes_the_lock_for_nobody(
 # Waking
 
 
+@pytest.mark.parametrize("fair", [False, True])
+async def test_a_free_lock_is_given_at_once_where_its_wake_ups_are_heard_already(
+    own_server: servers.Process, flavour: str, fair: bool
+) -> None:
+    """In a sync thread that runs a loop, too, as here; and however short the patience."""
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    with Coord.connect(url(own_server)) as direct:
+        hub = make.connect(url(own_server))
+        lock = hub.lock("x", fair=fair)
+        flow: Any = getattr(lock, "_flow", lock)
+        held = direct.lock("x").acquire()
+        waits = asyncio.create_task(asyncio.to_thread(lock.acquire) if flavour == "sync" else lock.acquire())
+        while not flow._room.wakeups.hears(flow._channel):
+            await asyncio.sleep(0.001)
+        held.release()
+        lease = await waits
+        await (asyncio.to_thread(lease.release) if flavour == "sync" else lease.release())
+        for patience in (None, 1e-9):
+            lease = lock.acquire(timeout=patience)
+            lease = lease if flavour == "sync" else await lease
+            released = lease.release()
+            await (asyncio.sleep(0) if flavour == "sync" else released)
+        await (asyncio.to_thread(hub.close) if flavour == "sync" else hub.close())
+
+
 async def test_a_waiter_is_woken_by_the_release_and_does_not_poll(
     own_server: servers.Process, no_fallback: None
 ) -> None:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from coord._engine.checks import Seconds
     from coord._engine.keys import Keys
+    from coord._engine.listeners import Waiting
     from coord._engine.script import Call, Reply
     from coord.locks.blocking import Lease
     from coord.locks.calls import LockStatus
@@ -306,7 +307,8 @@ class AsyncLocks(AsyncLock):
             await self._give_up(fresh)
         return lease
 
-    async def _wait(self, asking: Asking, until: float) -> AsyncLease | None:
+    async def _wait(self, asking: Asking, until: float, place: Waiting | None) -> AsyncLease | None:
+        del place  # there is none yet: it depends on who refuses
         lease = None
         while self._listens and lease is None and self._port.now() < until:
             lease = await self._wait_for_one(asking, until)
