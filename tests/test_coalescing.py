@@ -543,7 +543,7 @@ async def test_a_connection_is_not_given_up_while_the_pool_has_no_other(
 ) -> None:
     """Or a lease would be lost to those who crowd the pool."""
     monkeypatch.setattr(trunk, "LONGEST", 0.05)
-    pool = redis.asyncio.BlockingConnectionPool.from_url(real_server, max_connections=4, timeout=60)
+    pool: Any = redis.asyncio.BlockingConnectionPool.from_url(real_server, max_connections=4, timeout=60)
     client = redis.asyncio.Redis.from_pool(pool)
     hub = AsyncCoord(client, prefix=prefix)
 
