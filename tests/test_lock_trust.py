@@ -97,6 +97,30 @@ async def test_a_copy_of_a_request_that_arrives_late_takes_the_lock_for_nobody(
         await hub.close()
 
 
+async def test_fences_grow_though_the_server_forgets_everything(flavour: str) -> None:
+    """By FLUSHALL and by a restart without data, as by eviction and by failover to an empty replica."""
+    from tests.flavours import awaitable
+
+    binary = servers.BINARIES["valkey9"]()
+    assert binary is not None
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    fences = []
+    with servers.running(binary) as process:
+        hub = awaitable(make.connect(url(process)))
+        for _ in range(3):
+            fences.append((await hub.lock("x").try_acquire()).fence)
+            with redis.Redis(port=process.port) as client:
+                client.flushall()
+    with servers.running(binary, port=process.port):
+        for _ in range(2):
+            lease = await hub.lock("x").try_acquire()
+            fences.append(lease.fence)
+            await lease.release()
+        await hub.close()
+
+    assert fences == sorted(set(fences))
+
+
 # Waking
 
 
