@@ -211,6 +211,7 @@ class AsyncLocks(AsyncLock):
         *,
         ttl: Seconds = 10,
         renew: bool = True,
+        renew_in: str = "loop",
         max_hold: Seconds | None = None,
         wait: str = "signal",
         replicas: int = 0,
@@ -222,7 +223,9 @@ class AsyncLocks(AsyncLock):
             room.keys("lock", one)  # it refuses a bad name
         ordered = tuple(sorted(set(names)))
         several = SeveralRoom(durable(room, replicas, fsync))
-        super().__init__(several, ordered[0], ttl=ttl, renew=renew, max_hold=max_hold, wait=wait)
+        super().__init__(
+            several, ordered[0], ttl=ttl, renew=renew, renew_in=renew_in, max_hold=max_hold, wait=wait
+        )
         self._one_room = room
         each = [room.calls(name, wakes=self._listens) for name in ordered]
         self._calls = self._several = SeveralCalls(room.keys, each)
@@ -344,13 +347,22 @@ class Locks(Lock):
         *,
         ttl: Seconds = 10,
         renew: bool = True,
+        renew_in: str = "loop",
         max_hold: Seconds | None = None,
         wait: str = "signal",
         replicas: int = 0,
         fsync: bool = False,
     ) -> None:
         self._flow = AsyncLocks(
-            room, names, ttl=ttl, renew=renew, max_hold=max_hold, wait=wait, replicas=replicas, fsync=fsync
+            room,
+            names,
+            ttl=ttl,
+            renew=renew,
+            renew_in=renew_in,
+            max_hold=max_hold,
+            wait=wait,
+            replicas=replicas,
+            fsync=fsync,
         )
         self.name = self._flow.name
         self.names = self._flow.names
