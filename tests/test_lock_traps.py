@@ -350,8 +350,8 @@ def test_a_forked_child_renews_nothing_of_its_parents(real_server: str, prefix: 
             try:
                 with hub.lock("y", ttl=1) as lease:
                     time.sleep(1.5)
-                    names = [entry.name for entry in hub._locks.renewals._entries.values()]
-                    verdict = (0 if lease.valid else 2) + (0 if names == ["y"] else 4)
+                    names = [entry.what for entry in hub._locks.renewals._entries.values()]
+                    verdict = (0 if lease.valid else 2) + (0 if names == ["lock 'y'"] else 4)
             finally:
                 os._exit(verdict)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -45,8 +45,8 @@ class Renewable(Protocol):
     """A lease, as the scheduler sees it."""
 
     @property
-    def name(self) -> str:
-        """What it is called."""
+    def _what(self) -> str:
+        """What it is the lease of, for people."""
         ...
 
     @property
@@ -85,7 +85,7 @@ class Elsewhere:
     ) -> None:
         self._lease = weakref.ref(lease)
         self._bring = bring
-        self.name = lease.name
+        self._what = lease._what
         self.token = lease.token
         self._keys = lease._keys
 
@@ -110,12 +110,12 @@ async def _tell(lease: Renewable) -> None:
     try:
         await lease._lose()
     except Exception:  # noqa: BLE001  # a user's callback must not end the loop for every other lease
-        _log.exception("the on_lost callback of lock %r failed", lease.name)
+        _log.exception("the on_lost callback of %s failed", lease._what)
 
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    name: str
+    what: str
     lease: weakref.ref[Renewable]
     ttl: float
     due: float
@@ -160,7 +160,7 @@ class Renewals:
         now = self._port.now()
         due = now + ttl / SHARE * random.uniform(0.9, 1)  # noqa: S311  # jitter
         with self._mutex:
-            self._entries[id(lease)] = _Entry(lease.name, weakref.ref(lease), ttl, due, now + max_hold)
+            self._entries[id(lease)] = _Entry(lease._what, weakref.ref(lease), ttl, due, now + max_hold)
             self._poke()
             if not all(alive() for alive in self._running) or not self._running:
                 self._running = [
@@ -244,7 +244,7 @@ class Renewals:
             if entry.lease() is None:
                 del self._entries[key]
                 _log.warning(
-                    "coord renews the lease of lock %r no longer: it was dropped inside its block", entry.name
+                    "coord renews the lease of %s no longer: it was dropped inside its block", entry.what
                 )
 
     def _notice_stall(self, due: list[_Entry], now: float) -> None:
@@ -252,9 +252,9 @@ class Renewals:
             lease = entry.lease()
             if lease is not None and now - entry.due > entry.ttl / STALL_SHARE:
                 _log.warning(
-                    "coord renews the lease of lock %r %.3f s late: something blocked the event loop or the "
+                    "coord renews the lease of %s %.3f s late: something blocked the event loop or the "
                     "process for that long; with a ttl of %g s it has %.3f s left",
-                    lease.name, now - entry.due, entry.ttl, lease.remaining(),
+                    lease._what, now - entry.due, entry.ttl, lease.remaining(),
                 )  # fmt: skip
                 return
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from coord._engine.keys import Keys
     from coord._engine.script import Call, Reply
 
-__all__ = ["Grant", "LockCalls", "LockStatus", "renewal", "waiter_of"]
+__all__ = ["ENDED_MEMORY", "HEARTBEAT", "Grant", "LockCalls", "LockStatus", "flags", "renewal", "waiter_of"]
 
 FENCE_MEMORY = 86_400.0
 BROKEN_MEMORY = 86_400.0
@@ -78,7 +78,8 @@ def _grant(reply: Reply) -> Grant:
     return Grant(None, math.inf if left < 0 or before else left / 1000)
 
 
-def _flags(reply: Reply) -> list[bool]:
+def flags(reply: Reply) -> list[bool]:
+    """Read an answer for each of several."""
     return [bool(one) for one in as_rows(reply)]
 
 
@@ -97,7 +98,7 @@ def _status(reply: Reply) -> LockStatus:
 
 
 ACQUIRE = Script("lock_acquire", parse=_grant, repeatable=True)
-RENEW = Script("lock_renew", parse=_flags, repeatable=True)
+RENEW = Script("lock_renew", parse=flags, repeatable=True)
 RELEASE = Script("lock_release", parse=as_bool, repeatable=True)
 STATUS = Script("lock_status", parse=_status, repeatable=True)
 BREAK = Script("lock_break", parse=as_bool, repeatable=False)
@@ -162,10 +163,12 @@ class LockCalls:
         return millis(max(FENCE_MEMORY, 2 * ttl))
 
 
-def renewal(leases: Sequence[tuple[str, str, float]]) -> Call[list[bool]]:
+def renewal(
+    leases: Sequence[tuple[str, str, float]], script: Script[list[bool]] | None = None
+) -> Call[list[bool]]:
     """Start several leases anew in one script: for each the lock's key, its token and its length."""
     words = [word for _, token, ttl in leases for word in (token, millis(ttl))]
-    return RENEW([key for key, _, _ in leases], *words)
+    return (script or RENEW)([key for key, _, _ in leases], *words)
 
 
 def waiter_of(token: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coord.errors import LockLost
 from coord.locks.room import Holding
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ class AsyncHold:
             if error is None:
                 raise
             # The body's own exception is the one to see; this one must not hide it.
-            error.add_note(f"and on leaving lock {lease.name!r}: {type(problem).__name__}: {problem}")
+            error.add_note(f"and on leaving {lease._what}: {type(problem).__name__}: {problem}")
 
     def _strike_out(self, lease: AsyncLease) -> None:
         holdings = self._lock._room.holdings
@@ -115,7 +114,7 @@ class AsyncHold:
         if lease.lost.is_set():
             await lease._lose()
             await self._lock._give_up(lease._asking)  # it is lost already; this only tidies up
-            raise LockLost(lease.name)
+            raise self._lock._was_lost()
         await lease.release()
 
     async def _abandon(self) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 from coord._engine.checks import patience, seconds
 from coord._engine.renewals import Elsewhere
-from coord.errors import LockLost
 from coord.locks.fenced import AsyncFenced, AsyncGuarded, Writer
 
 if TYPE_CHECKING:
@@ -65,6 +64,10 @@ class AsyncLease:
     def _keys(self) -> tuple[str, ...]:
         return self._lock._calls.lock_keys
 
+    @property
+    def _what(self) -> str:
+        return self._lock._what
+
     def _renewed(self, sent_at: float, ttl: float) -> None:
         """Count the deadline anew: ``ttl`` seconds from ``sent_at``, less a margin for drifting clocks."""
         self._deadline = sent_at + ttl - (ttl * DRIFT_SHARE + DRIFT_FLOOR)
@@ -106,7 +109,7 @@ class AsyncLease:
             LockLost: It has run out or been released.
         """
         if not self.valid:
-            raise LockLost(self.name)
+            raise self._lock._was_lost()
 
     async def renew(self, *, ttl: Seconds | None = None) -> None:
         """Start the lease anew, from now on.
@@ -129,10 +132,10 @@ class AsyncLease:
             if self.valid:
                 raise
             await self._lose()
-            raise LockLost(self.name) from error
+            raise self._lock._was_lost() from error
         if not alive:
             await self._lose()
-            raise LockLost(self.name)
+            raise self._lock._was_lost()
         self._renewed(sent_at, length)
 
     async def release(self) -> None:
@@ -151,7 +154,7 @@ class AsyncLease:
         # Only now that the server has answered: a release that failed may be tried again.
         was_lost, self._over, self._told = self._told, True, False
         if was_lost or not held:
-            raise LockLost(self.name)
+            raise self._lock._was_lost()
 
     def guard(self, value: str | AsyncFenced) -> AsyncGuarded:
         """Read and write a value under this lease's fence, which refuses earlier holders from then on.
@@ -198,8 +201,8 @@ class AsyncLease:
     def _refuse_fork(self) -> None:
         if self._process != self._port.process():
             raise RuntimeError(
-                f"the lease of lock {self.name!r} belongs to the process that this one was forked from; "
-                "to hand it over, export() it there and adopt() it here"
+                f"the lease of {self._what} belongs to the process that this one was forked from; "
+                f"{self._lock._instead}"
             )
 
 

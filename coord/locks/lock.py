@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from coord._engine.checks import Seconds
     from coord._engine.listeners import Waiting
-    from coord.locks.calls import LockStatus
+    from coord.errors import CoordError
+    from coord.locks.calls import LockCalls, LockStatus
     from coord.locks.room import LockRoom
 
 __all__ = ["AsyncLock"]
@@ -77,6 +78,9 @@ class AsyncLock:
     ``@lock`` holds it around each call of a function.
     """
 
+    _instead = "to hand it over, export() it there and adopt() it here"
+    """What to do where a forked child has its parent's lease."""
+
     def __init__(
         self,
         room: LockRoom,
@@ -101,7 +105,7 @@ class AsyncLock:
         self._fair = fair
         self._reentrant = reentrant
         self._listens = one_of(wait, "wait", ("signal", "poll")) == "signal"
-        self._calls = room.calls(name, fair=fair, wakes=self._listens)
+        self._calls = self._spell(name)
         self._entered: dict[int, list[AsyncHold]] = {}
         self.name = name
         self.names: tuple[str, ...] = (name,)
@@ -127,7 +131,7 @@ class AsyncLock:
 
         Complexity: O(1), one round trip.
         """
-        asking = Asking()
+        asking = self._ask()
         lease = await self._attempt(asking)
         if lease is None and asking.doubtful:
             await self._give_up(asking)
@@ -157,7 +161,7 @@ class AsyncLock:
         """
         limit = patience(timeout)
         until = self._port.now() + limit
-        asking = Asking()
+        asking = self._ask()
         if self._fair and limit > 0:
             asking.waiter = self._waiter(asking)
         place = lease = None
@@ -176,7 +180,7 @@ class AsyncLock:
             if lease is None and (asking.waiter or asking.doubtful):
                 await self._give_up(asking)
         if lease is None:
-            raise LockTimeout(self.names[asking.refused_by], limit)
+            raise self._timed_out(asking, limit)
         return lease
 
     def hold(
@@ -300,12 +304,32 @@ class AsyncLock:
         """Where this process listens for what wakes its waiters."""
         return f"{self._calls.channel}:{self._room.wakeups.home}"
 
+    @property
+    def _what(self) -> str:
+        """What it is, for people."""
+        return f"lock {self.name!r}"
+
+    def _spell(self, name: str) -> LockCalls:
+        return self._room.calls(name, fair=self._fair, wakes=self._listens)
+
+    def _ask(self) -> Asking:
+        return Asking()
+
+    def _was_lost(self) -> CoordError:
+        return LockLost(self.name)
+
+    def _timed_out(self, asking: Asking, limit: float) -> CoordError:
+        return LockTimeout(self.names[asking.refused_by], limit)
+
+    def _who(self, asking: Asking) -> str:
+        return waiter_of(asking.token)
+
     def _waiter(self, asking: Asking) -> str:
-        return f"{self._room.wakeups.home}:{waiter_of(asking.token)}"
+        return f"{self._room.wakeups.home}:{self._who(asking)}"
 
     async def _stand(self, asking: Asking, *, looks: bool = False) -> Waiting | None:
         """Stand where wake-ups come in, if they can; ``looks``: the caller asks for the lock right after."""
-        who = waiter_of(asking.token)
+        who = self._who(asking)
         place = await self._room.wakeups.join(self._channel, who, alone=self._fair, looks=looks)
         if place is not None:
             asking.waiter = self._waiter(asking)
@@ -338,7 +362,7 @@ class AsyncLock:
                 if lease.valid:
                     return lease
                 # The answer took longer than the lease. Asking again starts the lease anew.
-            raise LockLost(self.name)  # noqa: TRY301  # the token is given up below
+            raise self._was_lost()  # noqa: TRY301  # the token is given up below
         except BaseException:
             # It may have been granted, or be granted yet: whoever is told nothing must hold nothing.
             await self._give_up(asking)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from coord._engine.keys import Keys
     from coord._engine.port import Port
     from coord._engine.renewals import Renewable
+    from coord._engine.script import Call
     from coord.locks.calls import Grant, LockStatus
     from coord.locks.lease import AsyncLease
 
@@ -92,9 +93,13 @@ class LockRoom:
         """
         return await self.port.run(lock.acquire(token, ttl, self.port.label(), waiter, on_repeat=on_repeat))
 
+    def renewal(self, wanted: Sequence[tuple[str, str, float]]) -> Call[list[bool]]:
+        """Spell how several leases are started anew: for each the key, its token and its length."""
+        return renewal(wanted)
+
     async def renew(self, lock: LockCalls, token: str, ttl: float) -> bool:
         """Start one lease anew; say whether it still lived."""
-        return (await self.port.run(renewal([(lock.key, token, ttl)])))[0]
+        return (await self.port.run(self.renewal([(lock.key, token, ttl)])))[0]
 
     async def renew_all(self, leases: Sequence[tuple[Renewable, float]]) -> list[bool]:
         """Start several leases anew in one script; say of each whether it still lived."""
@@ -108,8 +113,8 @@ class LockRoom:
     ) -> list[bool]:
         """Start the leases of some keys anew: for each the key, its token and its length."""
         if len(wanted) == 1 or self.port.one_slot():
-            return await self.port.run(renewal(wanted), timeout=timeout)
-        calls = [renewal([one]) for one in wanted]
+            return await self.port.run(self.renewal(wanted), timeout=timeout)
+        calls = [self.renewal([one]) for one in wanted]
         answers = await all_of(self.port, [self.port.run(call, timeout=timeout) for call in calls])
         return [alive for answer in answers for alive in answer]
 

@@ -46,13 +46,9 @@ local now = server_time()
 
 local first, left
 if alive then
-  local dead = redis.call('ZRANGEBYSCORE', alive, '-inf', string.format('%.0f', now), 'LIMIT', 0, 100)
-  for _, one in ipairs(dead) do
-    redis.call('ZREM', queue, one)
-    redis.call('ZREM', alive, one)
-  end
+  local dead = bury(queue, alive, now, heartbeat)
   first = redis.call('ZRANGE', queue, 0, 0)[1]
-  if first and not holder and first ~= waiter and #dead > 0 then
+  if first and not holder and first ~= waiter and dead > 0 then
     call_out(first, channel, publish)
   end
   left = first and first ~= waiter and 0
@@ -66,8 +62,7 @@ if holder or left then
     stand_in(queue, waiter, now, heartbeat)
     if alive then
       before = redis.call('ZRANK', queue, waiter)
-      redis.call('ZADD', alive, string.format('%.0f', now + tonumber(heartbeat) * 1000), waiter)
-      redis.call('PEXPIRE', alive, 2 * heartbeat)
+      keep_alive(alive, waiter, now, heartbeat)
     end
   end
   return {holder and redis.call('PTTL', lock) or left, before}

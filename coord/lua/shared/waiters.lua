@@ -1,4 +1,4 @@
--- What the scripts of a lock share: who waits for it, and who is woken.
+-- What the scripts of locks and permits share: who waits, and who is woken.
 --
 -- Whoever waits stands in a sorted set {waiter: order of arrival}, as "home:waiter": its home is where it
 -- listens. Who is woken stands there with the moment until which the free lock is kept for it, in microseconds
@@ -18,6 +18,27 @@ local function stand_in(queue, waiter, now, heartbeat)
     redis.call('ZADD', queue, string.format('%.0f', math.max(now, tonumber(latest) + 1)), waiter)
   end
   redis.call('PEXPIRE', queue, 2 * heartbeat)
+end
+
+-- Give a waiter of a fair queue another heartbeat.
+local function keep_alive(alive, waiter, now, heartbeat)
+  redis.call('ZADD', alive, string.format('%.0f', now + heartbeat * 1000), waiter)
+  redis.call('PEXPIRE', alive, 2 * heartbeat)
+end
+
+-- Take those whose heartbeat has ended out of a fair queue; return how many. One that ends later than any
+-- can was set before the clock stepped back, and begins anew.
+local function bury(queue, alive, now, heartbeat)
+  local latest = string.format('(%.0f', now + heartbeat * 1000)
+  for _, one in ipairs(redis.call('ZRANGEBYSCORE', alive, latest, '+inf')) do
+    keep_alive(alive, one, now, heartbeat)
+  end
+  local dead = redis.call('ZRANGEBYSCORE', alive, '-inf', string.format('%.0f', now), 'LIMIT', 0, 100)
+  for _, one in ipairs(dead) do
+    redis.call('ZREM', queue, one)
+    redis.call('ZREM', alive, one)
+  end
+  return #dead
 end
 
 -- For how many more milliseconds a free lock is kept for somebody else who was woken.
