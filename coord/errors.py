@@ -10,6 +10,9 @@ Redis' own exceptions (``redis.ConnectionError``, ``redis.TimeoutError``, ...) p
     ├── TooNoisy              an estimate that its own error drowns
     ├── WrongKeyType          a key of ours holds something else
     ├── RateLimited           a limit would have kept you waiting for longer than you would wait
+    ├── PermitError
+    │   ├── PermitTimeout     (also a TimeoutError) there was no room for as long as you would wait
+    │   └── PermitLost        you held a permit, and no longer do
     └── LockError
         ├── LockTimeout       (also a TimeoutError) it stayed held for as long as you would wait
         ├── LockLost          you held it, and no longer do
@@ -34,6 +37,9 @@ __all__ = [
     "LockLost",
     "LockTimeout",
     "NotDurable",
+    "PermitError",
+    "PermitLost",
+    "PermitTimeout",
     "QuorumError",
     "RateLimited",
     "SelfDeadlock",
@@ -105,6 +111,55 @@ class RateLimited(CoordError):
         )
         self.key = key
         self.decision = decision
+
+
+class PermitError(CoordError):
+    """The root of the exceptions of a concurrency limit.
+
+    Attributes:
+        name: The limit's name, as you gave it.
+        key: Whom or what it was about.
+    """
+
+    def __init__(self, name: str, key: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+        self.key = key
+
+
+class PermitTimeout(PermitError, TimeoutError):
+    """There was no room for as long as the caller was willing to wait. Nothing is held.
+
+    Attributes:
+        weight: How much room was asked for.
+        limit: How much there is.
+        timeout: How long it was waited, in seconds.
+    """
+
+    def __init__(self, name: str, key: str, *, weight: int, limit: int, timeout: float) -> None:
+        super().__init__(
+            name,
+            key,
+            f"concurrency limit {name!r} of {limit} had no room of {weight} for {key!r} after {timeout:g} s",
+        )
+        self.weight = weight
+        self.limit = limit
+        self.timeout = timeout
+
+
+class PermitLost(PermitError):
+    """The lease of a permit ended before its owner gave it back: it expired, or someone reset the limit.
+
+    Another may have been admitted in its place, so that more than the limit may have been at work.
+    """
+
+    def __init__(self, name: str, key: str) -> None:
+        super().__init__(
+            name,
+            key,
+            f"the permit of {key!r} from concurrency limit {name!r} was lost: its lease ran out, or somebody "
+            "reset the limit, before it was given back",
+        )
 
 
 class LockError(CoordError):

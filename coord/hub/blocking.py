@@ -12,9 +12,11 @@ from coord._engine.port import step
 from coord._engine.threads import ThreadPort
 from coord._engine.urls import CALL_TIMEOUT, open_sync
 from coord.activity import Activity, Marker, Track
+from coord.concurrency import PermitRoom
+from coord.hub.limiting import Limiting
 from coord.hub.suspending import SHORTEST_CALL, AsyncCoord
 from coord.leaderboard import Leaderboard, Schedule, Setup, ShardedLeaderboard
-from coord.limits import FixedWindow, LimitRoom, Limits, SlidingWindow, TokenBucket
+from coord.limits import LimitRoom
 from coord.locks import Fenced, Lock, LockRoom, Locks
 from coord.periods import Calendar
 from coord.uniques import SlidingUniqueCounter, UniqueCounter
@@ -23,20 +25,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import tzinfo
     from types import TracebackType
-    from typing import Literal, Self, Unpack
+    from typing import Literal, Self
 
     from coord._engine.checks import Seconds
     from coord._engine.urls import Opened
     from coord._engine.wires import Client
     from coord.leaderboard import Keep, Order, Season, Tiebreak, Ties
-    from coord.limits import LimiterOptions, LimitsOptions
-    from coord.limits.policy import Precision
 
 __all__ = ["Coord"]
 
 
 @twin_of(AsyncCoord)
-class Coord:
+class Coord(Limiting):
     def __init__(
         self,
         client: Client,
@@ -55,6 +55,7 @@ class Coord:
         self._clock = ServerClock(self._port)
         self._locks = LockRoom(self._port, self._keys)
         self._limits = LimitRoom(self._port, self._keys)
+        self._permits = PermitRoom(self._locks)
         self._where = type(client).__name__ if owned is None else owned.shown
 
     @classmethod
@@ -77,6 +78,7 @@ class Coord:
 
     def close(self) -> None:
         self._locks.close()
+        self._permits.close()
         step(self._limits.close())
         step(self._port.close())
 
@@ -141,48 +143,6 @@ class Coord:
 
     def fenced(self, name: str) -> Fenced:
         return Fenced(self._port, self._keys, name)
-
-    def token_bucket(
-        self,
-        name: str,
-        spec: str | None = None,
-        *,
-        rate: float | None = None,
-        period: Seconds = 1,
-        burst: int | None = None,
-        **options: Unpack[LimiterOptions],
-    ) -> TokenBucket:
-        return TokenBucket(self._limits, name, spec, rate=rate, period=period, burst=burst, **options)
-
-    def sliding_window(
-        self,
-        name: str,
-        spec: str | None = None,
-        *,
-        limit: int | None = None,
-        period: Seconds | None = None,
-        precision: Precision = "auto",
-        **options: Unpack[LimiterOptions],
-    ) -> SlidingWindow:
-        return SlidingWindow(
-            self._limits, name, spec, limit=limit, period=period, precision=precision, **options
-        )
-
-    def fixed_window(
-        self,
-        name: str,
-        spec: str | None = None,
-        *,
-        limit: int | None = None,
-        period: Seconds | None = None,
-        **options: Unpack[LimiterOptions],
-    ) -> FixedWindow:
-        return FixedWindow(self._limits, name, spec, limit=limit, period=period, **options)
-
-    def limits(
-        self, *limiters: TokenBucket | SlidingWindow | FixedWindow, **options: Unpack[LimitsOptions]
-    ) -> Limits:
-        return Limits(self._limits, limiters, **options)
 
     def unique_counter(
         self,

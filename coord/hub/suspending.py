@@ -10,8 +10,10 @@ from coord._engine.keys import Keys
 from coord._engine.tasks import TaskPort
 from coord._engine.urls import CALL_TIMEOUT, open_async
 from coord.activity import AsyncActivity, Marker, Track
+from coord.concurrency import PermitRoom
+from coord.hub.limiting import AsyncLimiting
 from coord.leaderboard import AsyncLeaderboard, AsyncShardedLeaderboard, Schedule, Setup
-from coord.limits import AsyncFixedWindow, AsyncLimits, AsyncSlidingWindow, AsyncTokenBucket, LimitRoom
+from coord.limits import LimitRoom
 from coord.locks import AsyncFenced, AsyncLock, AsyncLocks, LockRoom
 from coord.periods import Calendar
 from coord.uniques import AsyncSlidingUniqueCounter, AsyncUniqueCounter
@@ -20,21 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import tzinfo
     from types import TracebackType
-    from typing import Literal, Self, Unpack
+    from typing import Literal, Self
 
     from coord._engine.checks import Seconds
     from coord._engine.urls import Opened
     from coord._engine.wires import AsyncClient
     from coord.leaderboard import Keep, Order, Season, Tiebreak, Ties
-    from coord.limits import LimiterOptions, LimitsOptions
-    from coord.limits.policy import Precision
 
 __all__ = ["SHORTEST_CALL", "AsyncCoord"]
 
 SHORTEST_CALL = 0.001
 
 
-class AsyncCoord:
+class AsyncCoord(AsyncLimiting):
     """One connection to Redis or Valkey, and every primitive on it.
 
     Keep it for the life of the process; share it between all its threads (``Coord``) or all tasks of an
@@ -72,6 +72,7 @@ class AsyncCoord:
         self._clock = ServerClock(self._port)
         self._locks = LockRoom(self._port, self._keys)
         self._limits = LimitRoom(self._port, self._keys)
+        self._permits = PermitRoom(self._locks)
         self._where = type(client).__name__ if owned is None else owned.shown
 
     @classmethod
@@ -112,6 +113,7 @@ class AsyncCoord:
     async def close(self) -> None:
         """Close what this object opened; a client given to it stays open. Closing twice is harmless."""
         self._locks.close()
+        self._permits.close()
         await self._limits.close()
         await self._port.close()
 
@@ -215,90 +217,6 @@ class AsyncCoord:
             name: The value; the same name is the same value in every process.
         """
         return AsyncFenced(self._port, self._keys, name)
-
-    def token_bucket(
-        self,
-        name: str,
-        spec: str | None = None,
-        *,
-        rate: float | None = None,
-        period: Seconds = 1,
-        burst: int | None = None,
-        **options: Unpack[LimiterOptions],
-    ) -> AsyncTokenBucket:
-        """Make a token bucket: bursts, and then a steady pace.
-
-        Args:
-            name: What is limited; each key of it has a bucket of its own.
-            spec: All of it in words, such as ``"100/minute burst 20"``, instead of the numbers below.
-            rate: Tokens gained each period.
-            period: The time in which they are gained. At least 1 ms.
-            burst: The most that a full bucket holds; ``None`` for one period's worth.
-            **options: How it behaves; see ``LimiterOptions``.
-
-        Raises:
-            ValueError: The numbers cannot be counted exactly together.
-        """
-        return AsyncTokenBucket(self._limits, name, spec, rate=rate, period=period, burst=burst, **options)
-
-    def sliding_window(
-        self,
-        name: str,
-        spec: str | None = None,
-        *,
-        limit: int | None = None,
-        period: Seconds | None = None,
-        precision: Precision = "auto",
-        **options: Unpack[LimiterOptions],
-    ) -> AsyncSlidingWindow:
-        """Make a sliding window: never more than so many in any stretch of time.
-
-        Args:
-            name: What is limited; each key of it has a window of its own.
-            spec: All of it in words, such as ``"5/10s"``, instead of the numbers below.
-            limit: The most that any stretch of ``period`` may hold.
-            period: The length of the window. At least 1 ms.
-            precision: ``"exact"`` to remember each admission, up to a limit of 10,000; ``"approximate"``
-                to keep two counters; ``"auto"`` for exact up to a limit of 128.
-            **options: How it behaves; see ``LimiterOptions``.
-        """
-        return AsyncSlidingWindow(
-            self._limits, name, spec, limit=limit, period=period, precision=precision, **options
-        )
-
-    def fixed_window(
-        self,
-        name: str,
-        spec: str | None = None,
-        *,
-        limit: int | None = None,
-        period: Seconds | None = None,
-        **options: Unpack[LimiterOptions],
-    ) -> AsyncFixedWindow:
-        """Make a fixed window: so many, and then none until it is over.
-
-        Args:
-            name: What is limited; each key of it has a window of its own, which begins with the first
-                admission after the last one has ended.
-            spec: All of it in words, such as ``"1000/day"``, instead of the numbers below.
-            limit: The most that a window may hold.
-            period: The length of the window. At least 1 ms.
-            **options: How it behaves; see ``LimiterOptions``.
-        """
-        return AsyncFixedWindow(self._limits, name, spec, limit=limit, period=period, **options)
-
-    def limits(
-        self,
-        *limiters: AsyncTokenBucket | AsyncSlidingWindow | AsyncFixedWindow,
-        **options: Unpack[LimitsOptions],
-    ) -> AsyncLimits:
-        """Ask several limiters of this object together: a call is charged to all of them, or to none.
-
-        Args:
-            *limiters: Which, of different names. Their own options count only where they are used alone.
-            **options: How they behave together; see ``LimitsOptions``.
-        """
-        return AsyncLimits(self._limits, limiters, **options)
 
     def unique_counter(
         self,

@@ -14,6 +14,7 @@ from coord.limits.several import AsyncLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from types import TracebackType
     from typing import Unpack
@@ -26,12 +27,19 @@ if TYPE_CHECKING:
     from coord.limits.room import LimitRoom
     from coord.limits.several import Key
 
-__all__ = ["FixedWindow", "Limiter", "Limits", "Permit", "SlidingWindow", "Slot", "TokenBucket"]
+__all__ = ["FixedWindow", "Limiter", "Limits", "Permit", "SlidingWindow", "Slot", "TokenBucket", "decorated"]
 
 F = TypeVar("F", bound="Callable[..., object]")
 
 
-def _decorated(function: F, key: str | Callable[..., str], entered: Callable[[str], Slot]) -> F:
+def decorated(
+    function: F, key: str | Callable[..., str], entered: Callable[[str], AbstractContextManager[object]]
+) -> F:
+    """Make a function wait for its turn before each call.
+
+    Raises:
+        TypeError: The function is of the other flavour.
+    """
     if inspect.iscoroutinefunction(function):
         raise TypeError(f"a sync limiter cannot limit {function!r}, a coroutine function; use AsyncCoord")
 
@@ -106,7 +114,7 @@ class Limiter:
     def limit(
         self, key: str | Callable[..., str], cost: int = 1, *, timeout: Seconds | None = None
     ) -> Callable[[F], F]:
-        return lambda function: _decorated(function, key, lambda whom: self.slot(whom, cost, timeout=timeout))
+        return lambda function: decorated(function, key, lambda whom: self.slot(whom, cost, timeout=timeout))
 
     def peek(self, key: str, cost: int = 0) -> Decision:
         return step(self._flow.peek(key, cost))
@@ -198,7 +206,7 @@ class Limits:
     def limit(
         self, key: str | Callable[..., str], cost: Cost = 1, *, timeout: Seconds | None = None
     ) -> Callable[[F], F]:
-        return lambda function: _decorated(function, key, lambda whom: self.slot(whom, cost, timeout=timeout))
+        return lambda function: decorated(function, key, lambda whom: self.slot(whom, cost, timeout=timeout))
 
     def peek(self, key: Key, cost: Cost = 0) -> Decision:
         return step(self._flow.peek(key, cost))

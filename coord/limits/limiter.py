@@ -17,6 +17,7 @@ from coord.limits.permit import AsyncPermit, AsyncSlot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
     from typing import Unpack
 
     from coord.limits.decision import Decision
@@ -43,7 +44,9 @@ def until_seconds(until: Seconds | datetime) -> float:
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
-def decorated(function: F, key: str | Callable[..., str], entered: Callable[[str], AsyncSlot]) -> F:
+def decorated(
+    function: F, key: str | Callable[..., str], entered: Callable[[str], AbstractAsyncContextManager[object]]
+) -> F:
     """Make a coroutine function wait for its turn before each call.
 
     Raises:

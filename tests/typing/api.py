@@ -12,6 +12,7 @@ import valkey
 import valkey.asyncio
 
 from coord import (
+    AsyncConcurrencyPermit,
     AsyncCoord,
     AsyncLease,
     AsyncLock,
@@ -19,6 +20,8 @@ from coord import (
     AsyncPermit,
     AsyncSelection,
     Cohort,
+    ConcurrencyHolder,
+    ConcurrencyPermit,
     Coord,
     Decision,
     Entry,
@@ -82,6 +85,15 @@ def sync(hub: Coord) -> None:
     assert_type(limited(3), bytes)
     hub.token_bucket("b", "1/s", on_error="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     hub.limits(bucket, prefetch=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    downloads = hub.concurrency_limit("d", limit=5, ttl=timedelta(seconds=1), fair=True)
+    assert_type(downloads.try_acquire("k", 2), ConcurrencyPermit | None)
+    with downloads.slot("k", weight=2, timeout=1) as room:
+        assert_type(room.remaining(), float)
+        assert_type(room.lost.is_set(), bool)
+    assert_type(downloads.status("k").holders, tuple[ConcurrencyHolder, ...])
+    assert_type(downloads.limit(str)(limited)(3), bytes)
+    hub.concurrency_limit("d")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    hub.concurrency_limit("d", limit=1, renew_in="thread")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     unique = hub.unique_counter("u", period=["day", "week"], week_start="sunday")
     assert_type(unique.count(last=7), Estimate)
     assert_type(unique.select(at=[0.0]) | unique.select(last=2), Selection)
@@ -134,6 +146,11 @@ async def asynchronous(hub: AsyncCoord) -> None:
         return b""
 
     assert_type(await limited(3), bytes)
+    downloads = hub.concurrency_limit("d", limit=5)
+    assert_type(await downloads.acquire("k", timeout=1), AsyncConcurrencyPermit)
+    async with downloads.slot("k") as room:
+        assert_type(await room.release(), None)
+    assert_type(await downloads.limit("k")(limited)(3), bytes)
     unique = hub.unique_counter("u", raw=True)
     assert_type(await unique.count(), Estimate)
     assert_type(unique.select(at=[0.0]) | unique.select(last=2), AsyncSelection)

@@ -1,0 +1,124 @@
+"""The sync faces of the concurrency limit: the same flows, stepped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from coord._engine.faces import twin_of
+from coord._engine.port import step
+from coord.concurrency.limit import AsyncConcurrencyLimit
+from coord.concurrency.permit import AsyncConcurrencyPermit, AsyncConcurrencySlot
+from coord.limits.blocking import decorated
+from coord.locks.blocking import Loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Unpack
+
+    from coord._engine.checks import Seconds
+    from coord.concurrency.calls import ConcurrencyStatus
+    from coord.concurrency.room import PermitRoom
+    from coord.concurrency.terms import ConcurrencyOptions
+
+__all__ = ["ConcurrencyLimit", "ConcurrencyPermit", "ConcurrencySlot"]
+
+F = TypeVar("F", bound="Callable[..., object]")
+
+
+@twin_of(AsyncConcurrencyPermit)
+class ConcurrencyPermit:
+    def __init__(self, flow: AsyncConcurrencyPermit) -> None:
+        self._flow = flow
+        self.name = flow.name
+        self.key = flow.key
+        self.weight = flow.weight
+
+    def __repr__(self) -> str:
+        return repr(self._flow).replace("AsyncConcurrencyPermit", "ConcurrencyPermit", 1)
+
+    def __reduce__(self) -> NoReturn:
+        self._flow.__reduce__()
+
+    def remaining(self) -> float:
+        return self._flow.remaining()
+
+    @property
+    def valid(self) -> bool:
+        return self._flow.valid
+
+    @property
+    def lost(self) -> Loss:
+        return Loss(self._flow.lost)
+
+    def check(self) -> None:
+        self._flow.check()
+
+    def renew(self, *, ttl: Seconds | None = None) -> None:
+        step(self._flow.renew(ttl=ttl))
+
+    def release(self) -> None:
+        step(self._flow.release())
+
+
+@twin_of(AsyncConcurrencySlot)
+class ConcurrencySlot:
+    def __init__(self, flow: AsyncConcurrencySlot) -> None:
+        self._flow = flow
+
+    def __repr__(self) -> str:
+        return repr(self._flow).replace("AsyncConcurrencySlot", "ConcurrencySlot", 1)
+
+    def __enter__(self) -> ConcurrencyPermit:
+        try:
+            return ConcurrencyPermit(step(self._flow.__aenter__()))
+        except KeyboardInterrupt:  # it may have come between the flow's return and ours
+            step(self._flow._abandon())
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        step(self._flow.__aexit__(kind, error, trace))
+
+
+@twin_of(AsyncConcurrencyLimit)
+class ConcurrencyLimit:
+    def __init__(
+        self, room: PermitRoom, name: str, *, limit: int, **options: Unpack[ConcurrencyOptions]
+    ) -> None:
+        self._flow = AsyncConcurrencyLimit(room, name, limit=limit, **options)
+        self.name = name
+
+    def __repr__(self) -> str:
+        return repr(self._flow).replace("AsyncConcurrencyLimit", "ConcurrencyLimit", 1)
+
+    def try_acquire(self, key: str, weight: int = 1) -> ConcurrencyPermit | None:
+        permit = step(self._flow.try_acquire(key, weight))
+        return None if permit is None else ConcurrencyPermit(permit)
+
+    def acquire(self, key: str, weight: int = 1, *, timeout: Seconds | None = None) -> ConcurrencyPermit:
+        return ConcurrencyPermit(step(self._flow.acquire(key, weight, timeout=timeout)))
+
+    def slot(
+        self,
+        key: str,
+        weight: int = 1,
+        *,
+        timeout: Seconds | None = None,
+        on_lost: Callable[[], object] | None = None,
+    ) -> ConcurrencySlot:
+        return ConcurrencySlot(self._flow.slot(key, weight, timeout=timeout, on_lost=on_lost))
+
+    def limit(
+        self, key: str | Callable[..., str], weight: int = 1, *, timeout: Seconds | None = None
+    ) -> Callable[[F], F]:
+        return lambda function: decorated(
+            function, key, lambda whom: self.slot(whom, weight, timeout=timeout)
+        )
+
+    def status(self, key: str) -> ConcurrencyStatus:
+        return step(self._flow.status(key))
+
+    def reset(self, key: str) -> None:
+        step(self._flow.reset(key))

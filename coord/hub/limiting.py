@@ -1,0 +1,184 @@
+"""What a Coord makes limiters with: the methods of either twin, apart from the rest for their number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from coord._engine.faces import twin_of
+from coord.concurrency import AsyncConcurrencyLimit, ConcurrencyLimit
+from coord.limits import (
+    AsyncFixedWindow,
+    AsyncLimits,
+    AsyncSlidingWindow,
+    AsyncTokenBucket,
+    FixedWindow,
+    Limits,
+    SlidingWindow,
+    TokenBucket,
+)
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from coord._engine.checks import Seconds
+    from coord.concurrency import ConcurrencyOptions, PermitRoom
+    from coord.limits import LimiterOptions, LimitRoom, LimitsOptions
+    from coord.limits.policy import Precision
+
+__all__ = ["AsyncLimiting", "Limiting"]
+
+
+class AsyncLimiting:
+    """The limiters of an ``AsyncCoord``."""
+
+    _limits: LimitRoom
+    _permits: PermitRoom
+
+    def token_bucket(
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        rate: float | None = None,
+        period: Seconds = 1,
+        burst: int | None = None,
+        **options: Unpack[LimiterOptions],
+    ) -> AsyncTokenBucket:
+        """Make a token bucket: bursts, and then a steady pace.
+
+        Args:
+            name: What is limited; each key of it has a bucket of its own.
+            spec: All of it in words, such as ``"100/minute burst 20"``, instead of the numbers below.
+            rate: Tokens gained each period.
+            period: The time in which they are gained. At least 1 ms.
+            burst: The most that a full bucket holds; ``None`` for one period's worth.
+            **options: How it behaves; see ``LimiterOptions``.
+
+        Raises:
+            ValueError: The numbers cannot be counted exactly together.
+        """
+        return AsyncTokenBucket(self._limits, name, spec, rate=rate, period=period, burst=burst, **options)
+
+    def sliding_window(
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        limit: int | None = None,
+        period: Seconds | None = None,
+        precision: Precision = "auto",
+        **options: Unpack[LimiterOptions],
+    ) -> AsyncSlidingWindow:
+        """Make a sliding window: never more than so many in any stretch of time.
+
+        Args:
+            name: What is limited; each key of it has a window of its own.
+            spec: All of it in words, such as ``"5/10s"``, instead of the numbers below.
+            limit: The most that any stretch of ``period`` may hold.
+            period: The length of the window. At least 1 ms.
+            precision: ``"exact"`` to remember each admission, up to a limit of 10,000; ``"approximate"``
+                to keep two counters; ``"auto"`` for exact up to a limit of 128.
+            **options: How it behaves; see ``LimiterOptions``.
+        """
+        return AsyncSlidingWindow(
+            self._limits, name, spec, limit=limit, period=period, precision=precision, **options
+        )
+
+    def fixed_window(
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        limit: int | None = None,
+        period: Seconds | None = None,
+        **options: Unpack[LimiterOptions],
+    ) -> AsyncFixedWindow:
+        """Make a fixed window: so many, and then none until it is over.
+
+        Args:
+            name: What is limited; each key of it has a window of its own, which begins with the first
+                admission after the last one has ended.
+            spec: All of it in words, such as ``"1000/day"``, instead of the numbers below.
+            limit: The most that a window may hold.
+            period: The length of the window. At least 1 ms.
+            **options: How it behaves; see ``LimiterOptions``.
+        """
+        return AsyncFixedWindow(self._limits, name, spec, limit=limit, period=period, **options)
+
+    def limits(
+        self,
+        *limiters: AsyncTokenBucket | AsyncSlidingWindow | AsyncFixedWindow,
+        **options: Unpack[LimitsOptions],
+    ) -> AsyncLimits:
+        """Ask several limiters of this object together: a call is charged to all of them, or to none.
+
+        Args:
+            *limiters: Which, of different names. Their own options count only where they are used alone.
+            **options: How they behave together; see ``LimitsOptions``.
+        """
+        return AsyncLimits(self._limits, limiters, **options)
+
+    def concurrency_limit(
+        self, name: str, *, limit: int, **options: Unpack[ConcurrencyOptions]
+    ) -> AsyncConcurrencyLimit:
+        """Make a concurrency limit: so many at a time, among all processes.
+
+        Args:
+            name: What is limited; each key of it has room of its own.
+            limit: How much room there is for each key, up to 1,000,000: how many permits of weight 1.
+            **options: How it behaves; see ``ConcurrencyOptions``.
+        """
+        return AsyncConcurrencyLimit(self._permits, name, limit=limit, **options)
+
+
+@twin_of(AsyncLimiting)
+class Limiting:
+    _limits: LimitRoom
+    _permits: PermitRoom
+
+    def token_bucket(
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        rate: float | None = None,
+        period: Seconds = 1,
+        burst: int | None = None,
+        **options: Unpack[LimiterOptions],
+    ) -> TokenBucket:
+        return TokenBucket(self._limits, name, spec, rate=rate, period=period, burst=burst, **options)
+
+    def sliding_window(
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        limit: int | None = None,
+        period: Seconds | None = None,
+        precision: Precision = "auto",
+        **options: Unpack[LimiterOptions],
+    ) -> SlidingWindow:
+        return SlidingWindow(
+            self._limits, name, spec, limit=limit, period=period, precision=precision, **options
+        )
+
+    def fixed_window(
+        self,
+        name: str,
+        spec: str | None = None,
+        *,
+        limit: int | None = None,
+        period: Seconds | None = None,
+        **options: Unpack[LimiterOptions],
+    ) -> FixedWindow:
+        return FixedWindow(self._limits, name, spec, limit=limit, period=period, **options)
+
+    def limits(
+        self, *limiters: TokenBucket | SlidingWindow | FixedWindow, **options: Unpack[LimitsOptions]
+    ) -> Limits:
+        return Limits(self._limits, limiters, **options)
+
+    def concurrency_limit(
+        self, name: str, *, limit: int, **options: Unpack[ConcurrencyOptions]
+    ) -> ConcurrencyLimit:
+        return ConcurrencyLimit(self._permits, name, limit=limit, **options)

@@ -1,0 +1,537 @@
+"""A concurrency limit when things go wrong around it: waited for, cancelled, lost, killed, forked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+import pytest
+import redis
+import redis.asyncio
+
+from coord import AsyncCoord, Coord, PermitLost, PermitTimeout
+from coord._engine import wakeups
+from coord._engine.urls import open_sync
+from tests import servers
+from tests.campaign.proxy import Mischief, Proxy
+from tests.conftest import keys_of
+from tests.flavours import awaitable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.anyio
+SUBSCRIBED = 4
+"""How many may look once more, because their subscription was confirmed just now: one a Coord."""
+
+
+@pytest.fixture
+def own_server() -> Iterator[servers.Process]:
+    """A server of one's own, to be looked at and to be talked to through a proxy."""
+    binary = servers.BINARIES["valkey9"]()
+    assert binary is not None
+    with servers.running(binary) as process:
+        yield process
+
+
+@pytest.fixture
+def no_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks again unasked within a test: who gets a permit has been woken."""
+    monkeypatch.setattr(wakeups, "FALLBACK", 600.0)
+
+
+def url(process: servers.Process) -> str:
+    return f"redis://{process.address}"
+
+
+def scripts_run(client: Any) -> int:
+    found = client.info("commandstats")
+    return sum(found.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
+
+
+async def standing(limit: Any, number: int) -> None:
+    """Wait until so many wait."""
+    while True:
+        status = limit.status("u")
+        if (status if not hasattr(status, "__await__") else await status).waiters == number:
+            return
+        await asyncio.sleep(0.005)
+
+
+# Waking
+
+
+async def test_an_uncontended_permit_costs_one_round_trip_to_take_and_one_to_give_back(
+    own_server: servers.Process, flavour: str
+) -> None:
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    hub = awaitable(make.connect(url(own_server)))
+    limit = hub.concurrency_limit("d", limit=2)
+    await (await limit.acquire("u")).release()
+    with redis.Redis(port=own_server.port) as client:
+        before = scripts_run(client)
+        await (await limit.acquire("u")).release()
+        async with limit.slot("u"):
+            pass
+        assert scripts_run(client) - before == 4
+    await hub.close()
+
+
+async def test_a_release_wakes_as_many_as_there_is_room_for(
+    own_server: servers.Process, no_fallback: None
+) -> None:
+    async with contextlib.AsyncExitStack() as stack, asyncio.timeout(15):
+        hubs = [await stack.enter_async_context(AsyncCoord.connect(url(own_server))) for _ in range(4)]
+        limits = [hub.concurrency_limit("d", limit=5, ttl=60) for hub in hubs]
+        client = stack.enter_context(redis.Redis(port=own_server.port))
+        heavy, light = await limits[0].acquire("u", 3), await limits[0].acquire("u", 2)
+        waiting = [asyncio.create_task(limits[n % 4].acquire("u")) for n in range(12)]
+        await standing(limits[0], 12)
+        before = scripts_run(client)
+        await heavy.release()
+        done: set[Any] = set()
+        while len(done) < 3:
+            finished, rest = await asyncio.wait(set(waiting) - done, return_when=asyncio.FIRST_COMPLETED)
+            done |= finished
+        attempts = scripts_run(client) - before
+
+        assert len(done) == 3
+        assert attempts <= 1 + 3 + SUBSCRIBED, "the release, and an attempt of each who was woken"
+        await light.release()
+        held = [task.result() for task in done]
+        waiting = [task for task in waiting if task not in done]
+        while waiting:
+            if held:
+                await held.pop().release()
+            finished, rest = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            held += [task.result() for task in finished]
+            waiting = list(rest)
+        for permit in held:
+            await permit.release()
+        assert scripts_run(client) - before <= 12 + 14 + SUBSCRIBED, "an attempt and a release of each"
+
+
+async def test_who_wants_less_may_go_before_who_wants_more(
+    real_server: str, prefix: str, no_fallback: None
+) -> None:
+    async with AsyncCoord.connect(real_server, prefix=prefix) as hub, asyncio.timeout(15):
+        limit = hub.concurrency_limit("d", limit=3, ttl=60)
+        first, second = await limit.acquire("u", 2), await limit.acquire("u")
+        heavy = asyncio.create_task(limit.acquire("u", 3))
+        await standing(limit, 1)
+        light = asyncio.create_task(limit.acquire("u"))
+        await standing(limit, 2)
+        await second.release()
+        passing = await light
+        assert not heavy.done()
+        await first.release()
+        await passing.release()
+        await (await heavy).release()
+
+
+async def test_a_free_place_is_kept_for_who_was_woken_and_only_for_a_moment(
+    coord: Any, client: Any, prefix: str
+) -> None:
+    """The woken one listens, but does not come: a subscriber of the test's own stands for it."""
+    if hasattr(client, "get_node_from_key"):
+        pytest.skip("the listener of a cluster's node is tried elsewhere")
+    key = f"{prefix}:concurrency:{{u}}:d"
+    limit = coord.concurrency_limit("d", limit=2, ttl=60)
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(client.pubsub())
+        listener.subscribe(f"{key}:free:home")
+        while (listener.get_message(timeout=5) or {}).get("type") != "subscribe":
+            pass
+        held = [await limit.acquire("u") for _ in range(2)]
+        client.zadd(f"{key}:waiting", {"home:gone.1.2": 1, "home:stopped.1.2": 2, "nowhere:x.1.2": 3})
+        client.pexpire(f"{key}:waiting", 5000)
+        await held[0].release()
+
+        assert listener.get_message(timeout=5)["data"] in {b"gone.1.2", "gone.1.2"}
+        assert await limit.try_acquire("u") is None
+        await held[1].release()
+        assert listener.get_message(timeout=5)["data"] in {b"stopped.1.2", "stopped.1.2"}
+        assert await limit.try_acquire("u") is None
+        permits = [await limit.acquire("u", timeout=5) for _ in range(2)]
+        assert all(permit.valid for permit in permits)
+        for permit in permits:
+            await permit.release()
+    assert client.exists(f"{key}:waiting") == 0, "they had their chance"
+
+
+async def test_a_dropped_message_delays_a_hand_off_by_a_second_at_most(
+    coord: Any, client: Any, prefix: str
+) -> None:
+    limit = coord.concurrency_limit("d", limit=1, ttl=60)
+    await limit.acquire("u")
+    timer = threading.Timer(0.1, lambda: client.delete(f"{prefix}:concurrency:{{u}}:d"))  # tells nobody
+    timer.start()
+    assert (await limit.acquire("u", timeout=5)).valid
+    timer.join()
+
+
+async def test_all_that_a_crash_leaves_free_is_taken_when_its_leases_end(
+    real_server: str, prefix: str, no_fallback: None
+) -> None:
+    """Of several who wait only one stands guard; it lets the others know."""
+    async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
+        limit = hub.concurrency_limit("d", limit=3, ttl=0.4)
+        for _ in range(3):
+            await limit.acquire("u")  # and nothing more is heard of them
+        patient = hub.concurrency_limit("d", limit=3, ttl=60)
+        async with asyncio.timeout(15):
+            permits = await asyncio.gather(*[patient.acquire("u") for _ in range(3)])
+
+        assert all(permit.valid for permit in permits)
+
+
+@pytest.mark.parametrize("fair", [False, True])
+async def test_a_reset_wakes_who_waits(
+    real_server: str, prefix: str, no_fallback: None, fair: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakeups, "FALLBACK", 2.0 if fair else 600.0)  # a fair waiter has to be heard of
+    async with AsyncCoord.connect(real_server, prefix=prefix) as hub, asyncio.timeout(15):
+        limit = hub.concurrency_limit("d", limit=2, ttl=60, fair=fair)
+        await limit.acquire("u", 2)
+        waiting = [asyncio.create_task(limit.acquire("u")) for _ in range(2)]
+        await standing(limit, 2)
+        await limit.reset("u")
+        for permit in await asyncio.gather(*waiting):
+            await permit.release()
+
+
+@pytest.mark.parametrize("fair", [False, True])
+async def test_who_gives_up_or_is_cancelled_harms_nobody(real_server: str, prefix: str, fair: bool) -> None:
+    async with AsyncCoord.connect(real_server, prefix=prefix) as hub, asyncio.timeout(30):
+        limit = hub.concurrency_limit("d", limit=2, ttl=60, fair=fair)
+        for turns in range(0, 60, 4):
+            held = [await limit.acquire("u") for _ in range(2)]
+            task = asyncio.create_task(limit.acquire("u", 2))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            patient = asyncio.create_task(limit.acquire("u"))
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            for permit in held:
+                await permit.release()
+            await (await patient).release()
+            status = await limit.status("u")
+            assert (status.used, status.waiters) == (0, 0), f"after {turns} turns"
+
+
+# Order
+
+
+async def test_a_fair_limit_serves_in_order_of_arrival_whatever_the_weight(
+    server: str, prefix: str, no_leaks: None
+) -> None:
+    served: list[int] = []
+    with Coord.connect(server, prefix=prefix) as hub, Coord.connect(server, prefix=prefix) as holder:
+        async with AsyncCoord.connect(server, prefix=prefix) as async_hub:
+            weights = [1, 3, 1, 1, 3, 2, 2, 1]
+            turns = [asyncio.Event() for _ in weights]
+            loop = asyncio.get_running_loop()
+
+            def sync_waiter(number: int) -> None:
+                with hub.concurrency_limit("d", limit=3, fair=True).slot("u", weights[number]):
+                    served.append(number)
+                    loop.call_soon_threadsafe(turns[number].set)
+                    while number and not turns[number - 1].is_set():
+                        time.sleep(0.001)
+
+            async def async_waiter(number: int) -> None:
+                async with async_hub.concurrency_limit("d", limit=3, fair=True).slot("u", weights[number]):
+                    served.append(number)
+                    turns[number].set()
+                    if number:
+                        await turns[number - 1].wait()
+
+            limit = holder.concurrency_limit("d", limit=3, fair=True)
+            held = limit.acquire("u", 3)
+            async with anyio.create_task_group() as group:
+                for number in range(len(weights)):
+                    if number % 2:
+                        group.start_soon(anyio.to_thread.run_sync, sync_waiter, number)
+                    else:
+                        group.start_soon(async_waiter, number)
+                    await standing(limit, number + 1)
+                held.release()
+
+    # Two who fit together are admitted together, and note themselves down in either order.
+    assert sorted(served) == list(range(len(weights)))
+    for heavy in (1, 4):
+        at = served.index(heavy)
+        assert set(served[:at]) == set(range(heavy)), "all before, and none of those behind"
+    assert set(served[5:7]) <= {5, 6, 7}
+
+
+async def test_at_a_fair_limit_nobody_gets_past_one_who_wants_much(
+    coord: Any, other_coord: Any, client: Any, prefix: str
+) -> None:
+    key = f"{prefix}:concurrency:{{u}}:d"
+    limit = coord.concurrency_limit("d", limit=3, fair=True)
+    held = await limit.acquire("u")
+    client.zadd(f"{key}:queue", {"home:somebody.3.3": 1})
+    client.zadd(f"{key}:alive", {"home:somebody.3.3": 2**52})
+
+    assert await limit.try_acquire("u") is None, "although there is room"
+    with pytest.raises(PermitTimeout):
+        await other_coord.concurrency_limit("d", limit=3, fair=True).acquire("u", timeout=0.05)
+    client.zadd(f"{key}:queue", {"home:somebody.3.3": 1})
+    client.zadd(f"{key}:alive", {"home:somebody.3.3": 1})  # dead for long
+    assert await limit.try_acquire("u")
+    await held.release()
+
+
+async def test_a_dead_waiter_is_passed_within_its_heartbeat(real_server: str, prefix: str) -> None:
+    program = (
+        "import sys; from coord import Coord; "
+        "Coord.connect(sys.argv[1], prefix=sys.argv[2])"
+        ".concurrency_limit('d', limit=2, fair=True).acquire('u', 2)"
+    )
+    async with AsyncCoord.connect(real_server, prefix=prefix) as hub, asyncio.timeout(30):
+        limit = hub.concurrency_limit("d", limit=2, fair=True, ttl=60)
+        held = await limit.acquire("u")
+        victim = await anyio.open_process([sys.executable, "-c", program, real_server, prefix])
+        await standing(limit, 1)
+        patient = asyncio.create_task(limit.acquire("u"))
+        await standing(limit, 2)
+        victim.kill()
+        await victim.wait()
+        await victim.aclose()
+        await (await patient).release()
+        await held.release()
+
+
+# Clocks and deaths
+
+
+def test_clients_whose_clocks_are_hours_apart_admit_exactly_the_limit(real_server: str, prefix: str) -> None:
+    """Each in a process of its own, whose clock is set while it runs; the first leaves its permits behind."""
+    program = (
+        "import sys, time_machine; from coord import Coord\n"
+        "_, url, prefix, at = sys.argv\n"
+        "with time_machine.travel(float(at)), Coord.connect(url, prefix=prefix) as hub:\n"
+        "  limit = hub.concurrency_limit('d', limit=5, ttl=30)\n"
+        "  print(sum(bool(limit.try_acquire('u')) for _ in range(4)), limit.status('u').used)\n"
+    )
+    admitted = [
+        subprocess.run(
+            [sys.executable, "-c", program, real_server, prefix, str(time.time() + skew)],
+            capture_output=True, text=True, check=True,
+        ).stdout.split()
+        for skew in (3600, -3600)
+    ]  # fmt: skip
+
+    assert admitted == [["4", "4"], ["1", "5"]]
+
+
+def test_a_permit_dies_with_its_process(real_server: str, prefix: str) -> None:
+    program = (
+        "import os, signal, sys; from coord import Coord\n"
+        "hub = Coord.connect(sys.argv[1], prefix=sys.argv[2])\n"
+        "with hub.concurrency_limit('d', limit=1, ttl=0.5).slot('u'):\n"
+        "  os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    with Coord.connect(real_server, prefix=prefix) as hub:
+        ended = subprocess.run([sys.executable, "-c", program, real_server, prefix], check=False)
+        assert ended.returncode < 0
+        limit = hub.concurrency_limit("d", limit=1)
+        left = [one.remaining for one in limit.status("u").holders]
+        assert all(one <= 0.5 for one in left)
+        limit.acquire("u", timeout=10).release()
+
+
+def test_a_forked_child_does_not_own_its_parents_permit(real_server: str, prefix: str) -> None:
+    with Coord.connect(real_server, prefix=prefix) as hub:
+        limit = hub.concurrency_limit("d", limit=2, ttl=5)
+        with limit.slot("u") as permit:
+            pid = os.fork()
+            if pid == 0:
+                verdict = 1
+                try:
+                    permit.release()
+                except RuntimeError as error:
+                    verdict = 0 if "acquire one here" in str(error) else 2
+                finally:
+                    os._exit(verdict)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+            assert permit.valid
+            assert limit.status("u").used == 1
+
+
+# Loss
+
+
+async def test_an_async_block_is_cancelled_when_its_permit_is_lost(real_server: str, prefix: str) -> None:
+    async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
+        limit = hub.concurrency_limit("d", limit=1, ttl=0.3)
+        told = []
+        with pytest.raises(PermitLost):
+            async with limit.slot("u", on_lost=lambda: told.append("u")):
+                await limit.reset("u")
+                await asyncio.sleep(5)
+        assert told == ["u"]
+        assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+
+
+def test_a_sync_block_is_told_and_not_interrupted(real_server: str, prefix: str) -> None:
+    with Coord.connect(real_server, prefix=prefix) as hub:
+        limit = hub.concurrency_limit("d", limit=1, ttl=0.3)
+        told = threading.Event()
+        with pytest.raises(PermitLost), limit.slot("u", on_lost=told.set) as permit:
+            assert not permit.lost.is_set()
+            limit.reset("u")
+
+            assert permit.lost.wait(timeout=5)
+            assert told.wait(5)
+            with pytest.raises(PermitLost):
+                permit.check()
+
+
+async def test_the_bodys_own_exception_comes_first(real_server: str, prefix: str) -> None:
+    async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
+        limit = hub.concurrency_limit("d", limit=1, ttl=60)
+        with pytest.raises(KeyError) as caught:
+            async with limit.slot("u"):
+                await limit.reset("u")
+                raise KeyError("mine")
+
+    (note,) = caught.value.__notes__
+    assert note.startswith("and on leaving the permit of 'u' from 'd': PermitLost")
+
+
+async def test_many_permits_are_renewed_in_few_scripts(own_server: servers.Process) -> None:
+    async with AsyncCoord.connect(url(own_server)) as hub, contextlib.AsyncExitStack() as stack:
+        limit = hub.concurrency_limit("d", limit=300, ttl=1.5)
+        for number in range(300):
+            await stack.enter_async_context(limit.slot("u" if number % 2 else f"u{number}"))
+        with redis.Redis(port=own_server.port) as client:
+            before = scripts_run(client)
+            await asyncio.sleep(1.6)
+            assert scripts_run(client) - before <= 60
+        assert (await limit.status("u")).used == 150
+
+
+# A lost reply, an interruption
+
+
+@pytest.mark.parametrize("retries", ["those of the client library", "none"])
+async def test_a_lost_reply_to_any_verb_is_no_false_answer(
+    own_server: servers.Process, flavour: str, retries: str
+) -> None:
+    """The server does as asked, and each verb's first reply in turn is lost."""
+    module: Any = redis if flavour == "sync" else redis.asyncio
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    with Proxy(own_server.port) as proxy:
+        options: dict[str, Any] = {} if retries.startswith("those") else {"retry": None}
+        client = module.Redis(port=proxy.port, **options)
+        hub = awaitable(make(client))
+        limit = hub.concurrency_limit("d", limit=3, ttl=20)
+        await (await limit.acquire("u")).release()
+
+        async def losing() -> None:
+            proxy.arm("reply", Mischief("lost", "drop", hang_up=True))
+            await asyncio.sleep(0.05)
+
+        await losing()
+        permit = await limit.try_acquire("u", 2)
+        assert permit, "it is ours, although the first reply was lost"
+        assert (await limit.status("u")).used == 2
+        await losing()
+        await permit.renew(ttl=30)
+        await losing()
+        await permit.release()
+        assert proxy.hits["lost"] == 3
+        assert (await limit.status("u")).used == 0
+        await hub.close()
+        closed = client.close() if flavour == "sync" else client.aclose()
+        if closed is not None:
+            await closed
+
+
+async def test_cancelling_at_any_await_leaves_no_permit_behind(real_server: str, prefix: str) -> None:
+    """One more turn of the loop before the cancellation each time, until the body has ended by itself."""
+    with open_sync(real_server).client as client:
+        async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
+            limit = hub.concurrency_limit("d", limit=3, ttl=30)
+            ended = 0
+            for turns in range(400):
+
+                async def body() -> None:
+                    async with limit.slot("u", 2):
+                        await asyncio.sleep(0)
+
+                task = asyncio.create_task(body())
+                for _ in range(turns):
+                    if task.done():
+                        break
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.sleep(0)
+                task.cancel()  # twice: cleaning up must survive that too
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+                ended += not task.cancelled()
+                deadline = time.monotonic() + 1
+                while client.exists(f"{prefix}:concurrency:{{u}}:d") and time.monotonic() < deadline:
+                    await asyncio.sleep(0.001)
+                assert (await limit.status("u")).used == 0, f"cancelled after {turns} turns"
+                if ended > 3:
+                    break
+            assert ended > 3, "the sweep did not reach the end of the body"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_keyboard_interrupt_at_any_call_leaves_no_permit_behind(
+    real_server: str, prefix: str, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C just before each call is sent, and just after it was answered."""
+    with Coord.connect(real_server, prefix=prefix) as hub:
+        limit = hub.concurrency_limit("d", limit=2, ttl=30)
+        honest = hub._port.run
+        for target in range(3):
+            calls = iter(range(100))
+
+            async def run(
+                call: Any, *, timeout: float | None = None, calls: Any = calls, target: int = target
+            ) -> Any:
+                if threading.current_thread() is not threading.main_thread():
+                    return await honest(call, timeout=timeout)
+                mine = next(calls)
+                if mine == target and when == "before":
+                    raise KeyboardInterrupt
+                answer = await honest(call, timeout=timeout)
+                if mine == target:
+                    raise KeyboardInterrupt
+                return answer
+
+            monkeypatch.setattr(hub._port, "run", run)
+            interrupted = False
+            try:
+                with limit.slot("u"):
+                    pass
+            except KeyboardInterrupt:
+                interrupted = True
+            monkeypatch.setattr(hub._port, "run", honest)
+
+            assert interrupted is (target < 2)
+            assert limit.status("u").used == 0, f"interrupted {when} call {target}"
+
+
+async def test_a_waiter_leaves_no_key_without_a_ttl(coord: Any, client: Any, prefix: str) -> None:
+    for fair in (False, True):
+        limit = coord.concurrency_limit(f"d{fair}", limit=1, ttl=5, fair=fair)
+        async with limit.slot("u"):
+            with pytest.raises(PermitTimeout):
+                await limit.acquire("u", timeout=0.02)
+            assert all(client.pttl(key) > 0 for key in keys_of(client, prefix))
