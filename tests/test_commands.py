@@ -90,6 +90,9 @@ def test_who_is_throttled_is_listed(
         api.try_acquire(key, cost)
     hub.sliding_window("logins", "1/minute").try_acquire("ann")
     hub.fixed_window("api:v2", "1/minute").try_acquire("ann")
+    downloads = hub.concurrency_limit("downloads", limit=1, ttl=30)
+    downloads.acquire("bob").release()
+    held = downloads.acquire("ann")
 
     status, said, _ = coord(capsys, *question)
     lines = said.splitlines()
@@ -107,7 +110,8 @@ def test_who_is_throttled_is_listed(
     listed = [(row["name"], row["kind"], row["key"]) for row in json.loads(said)]
     assert ("logins", "window", "ann") in listed
     assert ("api:v2", "fixed", "ann") in listed
-    assert len(listed) == 6
+    assert ("downloads", "concurrency", "ann") in listed
+    assert len(listed) == 7
     assert "CLEAR IN" in coord(capsys, "limits", "list", *where)[1]
 
     status, said, _ = coord(capsys, "limits", "reset", "api", "ann", *where)
@@ -115,6 +119,7 @@ def test_who_is_throttled_is_listed(
     assert api.peek("ann").remaining == 2
     for key in ("ann", "bob", "ünïcode {x}", "l" * 300):
         api.reset(key)
+    held.release()
 
 
 def test_numbers_that_make_no_limit_are_refused(capsys: pytest.CaptureFixture[str], real_server: str) -> None:

@@ -39,6 +39,11 @@ PROMISES = {
         "8 questions were answered",
         "'requests' denies for now",
     ],
+    "concurrency": [
+        "a third one meanwhile: None",
+        "had no room of 1 for 'host-0'",
+        "from each host at most 3 at a time",
+    ],
     "unique_visitors": [
         "1000 in truth",
         "800 in truth",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 WIDEST = 48
-FAMILIES = ("bucket", "window", "fixed")
+FAMILIES = ("bucket", "window", "fixed", "concurrency")
 KINDS = ("bucket", "sliding", "exact", "approximate", "fixed")
 
 
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_server_arguments(shared)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     about = {
-        "list": "whatever is charged to anybody (by SCAN, so what is new may be missed)",
+        "list": "whatever is charged to anybody, or held (by SCAN, so what is new may be missed)",
         "throttled": "who would be denied now; a limit's numbers are not on the server, so say them",
         "reset": "forget what is charged to somebody",
     }
@@ -107,7 +107,8 @@ def _taken_apart(keys: Iterable[bytes | str], before: str) -> Iterator[_Found]:
         key = one.decode() if isinstance(one, bytes) else one
         family, _, rest = key[len(before) :].partition(":{")
         subject, _, name = rest.partition("}:")
-        yield _Found(key, family, unquote(name), unquote(subject))
+        if ":" not in name:  # not one of the further keys that a concurrency limit has
+            yield _Found(key, family, unquote(name), unquote(subject))
 
 
 def _list(rows: list[tuple[_Found, float]], *, as_json: bool) -> int:
