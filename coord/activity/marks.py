@@ -7,6 +7,7 @@ are sent as a bitmap, which the server merges in microseconds.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
@@ -33,8 +34,9 @@ __all__ = ["Id", "Marker"]
 Id = str | int | bytes
 """An id: a number, or with ``ids="text"`` any of these."""
 
-BITS = 300
-CHUNKS = 16
+BITS = 600
+LOOKS = 300
+BITMAPS = 24
 DENSE = 128
 
 
@@ -56,6 +58,11 @@ class _Target:
     lifetimes: Sequence[int]
     gate: Track | None
 
+    def most(self) -> tuple[int, int]:
+        """Say how many ids one call may mark, and in how many chunks, to be done within a millisecond."""
+        bitmaps = len(self.periods) * (1 if self.gate is None else 2)
+        return BITS // (2 + bitmaps), max(1, BITMAPS // bitmaps)
+
     def mark(self, chunks: Sequence[int], words: Iterable[Word], size: int) -> Call[list[int]]:
         tracks = [self.track] if self.gate is None else [self.track, self.gate]
         bitmaps = [[track.bitmap(period) for period in self.periods] for track in tracks]
@@ -63,7 +70,7 @@ class _Target:
         for chunk in chunks:
             keys += [bitmap.chunk(chunk) for several in bitmaps for bitmap in several]
         head = (len(self.periods), len(chunks), int(self.gate is not None), size)
-        return _MARK(keys, *head, *self.lifetimes, *chunks, *words)
+        return _MARK(keys, *head, " ".join(map(str, self.lifetimes)), *chunks, *words)
 
     def merge(self, chunk: int, offsets: Iterable[int]) -> Call[None]:
         bitmaps = [self.track.bitmap(period) for period in self.periods]
@@ -131,16 +138,15 @@ class Marker:
             else:
                 sparse += ids
         placed = [place(number) for number in sparse]
-        for some in _slices(placed, BITS // len(target.periods)):
-            chunks = sorted({chunk for chunk, _ in some})
-            slots = {chunk: slot for slot, chunk in enumerate(chunks, 1)}
-            words = (word for chunk, offset in some for word in (slots[chunk], offset))
-            await self.port.run(target.mark(chunks, words, 0))
+        for some in _slices(placed, *target.most()):
+            sizes = Counter(chunk for chunk, _ in some)
+            words = (*sizes.values(), *(offset for _, offset in some))
+            await self.port.run(target.mark(list(sizes), words, 0))
 
     async def _mark_text(self, target: _Target, words: Sequence[bytes]) -> None:
         guessed = [(self._hints.chunks(word), word) for word in words]
         guessed.sort(key=lambda one: one[0])  # and no further: new ids are numbered as they came
-        for some in _slices(guessed, BITS // (2 + len(target.periods))):
+        for some in _slices(guessed, *target.most()):
             left = [word for _, word in some]
             # Asked anew, since new ids may have filled a chunk meanwhile.
             chunks = sorted({chunk for word in left for chunk in self._hints.chunks(word)})
@@ -178,7 +184,7 @@ class Marker:
         for chunk, members in groupby(sorted(map(place, numbers)), lambda one: one[0]):
             offsets = [offset for _, offset in members]
             keys = [bitmap.chunk(chunk) for bitmap in (finest, *(one for group in groups for one in group))]
-            step = max(1, BITS // len(keys))
+            step = max(1, LOOKS // len(keys))
             for start in range(0, len(offsets), step):
                 words = offsets[start : start + step]
                 await self.port.run(_UNMARK(keys, len(groups), *sizes, *words))
@@ -214,12 +220,12 @@ class Marker:
 Placed = TypeVar("Placed", tuple[int, int], tuple[tuple[int, ...], bytes])
 
 
-def _slices(placed: Sequence[Placed], most: int) -> Iterator[Sequence[Placed]]:
-    """Cut what is sorted by chunk into calls of so many ids, and not too many chunks."""
+def _slices(placed: Sequence[Placed], most: int, most_chunks: int) -> Iterator[Sequence[Placed]]:
+    """Cut what is sorted by chunk into calls of so many ids, and so many chunks."""
     start = 0
     chunks: set[object] = set()
     for end, one in enumerate(placed):
-        if end - start == most or (len(chunks) == CHUNKS and one[0] not in chunks):
+        if end - start == most or (len(chunks) == most_chunks and one[0] not in chunks):
             yield placed[start:end]
             start = end
             chunks.clear()

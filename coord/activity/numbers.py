@@ -1,7 +1,8 @@
 """Text ids have numbers: given in order of appearance, dense, kept for ever, never given twice.
 
-They are the scores of one sorted set, which finds the number of an id and the id of a number alike. The
-next number is one more than the highest, so that none is given again even if an id is taken out of the set.
+They are the scores of one sorted set, which finds the number of an id and the id of a number alike. How
+many were given is kept beside them, as the score of the empty id, which nobody has, and below zero, which no
+number is. So none is given again even if an id is taken out of the set.
 
 What this process remembers of them is where an id's bit lies, and it is a hint: a script may touch only
 the keys that it is called with, so the caller must say beforehand which chunk an id will turn out to be
