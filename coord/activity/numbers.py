@@ -12,6 +12,7 @@ after the server lost its data, costs one more call and never a wrong bit.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, cast
 
 from coord._engine.replies import as_rows
@@ -51,7 +52,7 @@ class Hints:
 
     def __init__(self, port: Port) -> None:
         self._mutex = port.mutex()
-        self._chunks: dict[bytes, int] = {}
+        self._chunks: OrderedDict[bytes, int] = OrderedDict()  # a dict finds its first slowly, once many are gone
         self._newest = 0
 
     def chunks(self, word: bytes) -> tuple[int, ...]:
@@ -64,11 +65,11 @@ class Hints:
         with self._mutex:
             for word, number in zip(words, numbers, strict=True):
                 chunk, _ = place(number)
-                self._chunks.pop(word, None)
                 self._chunks[word] = chunk
+                self._chunks.move_to_end(word)
                 self._newest = max(self._newest, chunk)
             while len(self._chunks) > REMEMBERED:
-                del self._chunks[next(iter(self._chunks))]
+                self._chunks.popitem(last=False)
 
 
 async def numbers_of(port: Port, key: str, words: Sequence[bytes]) -> list[int | None]:
