@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from coord._engine.checks import id_bytes, integer, one_of
+from coord._engine.port import run_all
 from coord._engine.replies import as_rows, nothing
 from coord._engine.script import Script
 from coord.activity.chunks import CHUNK, MAX_ID, packed, place
@@ -37,6 +38,7 @@ Id = str | int | bytes
 BITS = 600
 LOOKS = 300
 BITMAPS = 24
+GUESSED = 5000
 DENSE = 128
 
 
@@ -130,35 +132,43 @@ class Marker:
             await self._mark_numbers(target, sorted(cast("list[int]", list(checked))))
 
     async def _mark_numbers(self, target: _Target, numbers: Sequence[int]) -> None:
+        merges: list[Call[None]] = []
+        marks: list[Call[list[int]]] = []
         sparse: list[int] = []
         for chunk, members in groupby(numbers, lambda number: number // CHUNK):
             ids = list(members)
             if len(ids) >= DENSE and target.gate is None:
-                await self.port.run(target.merge(chunk, (number % CHUNK for number in ids)))
+                merges.append(target.merge(chunk, (number % CHUNK for number in ids)))
             else:
                 sparse += ids
         placed = [place(number) for number in sparse]
         for some in _slices(placed, *target.most()):
             sizes = Counter(chunk for chunk, _ in some)
             words = (*sizes.values(), *(offset for _, offset in some))
-            await self.port.run(target.mark(list(sizes), words, 0))
+            marks.append(target.mark(list(sizes), words, 0))
+        await run_all(self.port, merges)
+        await run_all(self.port, marks)
 
     async def _mark_text(self, target: _Target, words: Sequence[bytes]) -> None:
-        guessed = [(self._hints.chunks(word), word) for word in words]
+        for start in range(0, len(words), GUESSED):
+            some = words[start : start + GUESSED]  # and then guess better: new ids may have filled a chunk
+            await self._mark_guessed(target, [(self._hints.chunks(word), word) for word in some])
+
+    async def _mark_guessed(self, target: _Target, guessed: list[tuple[tuple[int, ...], bytes]]) -> None:
         guessed.sort(key=lambda one: one[0])  # and no further: new ids are numbered as they came
-        for some in _slices(guessed, *target.most()):
-            left = [word for _, word in some]
-            # Asked anew, since new ids may have filled a chunk meanwhile.
-            chunks = sorted({chunk for word in left for chunk in self._hints.chunks(word)})
-            numbers = await self.port.run(target.mark(chunks, left, CHUNK))
-            self._hints.learn(left, numbers)
-            outside = {
-                word: number
-                for word, number in zip(left, numbers, strict=True)
-                if place(number)[0] not in chunks
-            }
-            if outside:
-                await self._mark_text(target, list(outside))
+        slices = list(_slices(guessed, *target.most()))
+        declared = [sorted({chunk for chunks, _ in some for chunk in chunks}) for some in slices]
+        several = [[word for _, word in some] for some in slices]
+        calls = [target.mark(chunks, some, CHUNK) for chunks, some in zip(declared, several, strict=True)]
+        outside: list[tuple[tuple[int, ...], bytes]] = []
+        for some, chunks, numbers in zip(several, declared, await run_all(self.port, calls), strict=True):
+            self._hints.learn(some, numbers)
+            places = [place(number)[0] for number in numbers]
+            outside += [
+                ((chunk,), word) for word, chunk in zip(some, places, strict=True) if chunk not in chunks
+            ]
+        if outside:
+            await self._mark_guessed(target, outside)
 
     async def unmark(self, track: Track, ids: Sequence[Id], at: Instant | None) -> None:
         """Take marks back: in the shortest period, and in each longer one that has no other mark."""

@@ -52,7 +52,9 @@ class Hints:
 
     def __init__(self, port: Port) -> None:
         self._mutex = port.mutex()
-        self._chunks: OrderedDict[bytes, int] = OrderedDict()  # a dict finds its first slowly, once many are gone
+        self._chunks: OrderedDict[bytes, int] = (
+            OrderedDict()
+        )  # a dict finds its first slowly, once many are gone
         self._newest = 0
 
     def chunks(self, word: bytes) -> tuple[int, ...]:
