@@ -36,7 +36,6 @@ Id = str | int | bytes
 """An id: a number, or with ``ids="text"`` any of these."""
 
 BITS = 600
-LOOKS = 300
 BITMAPS = 24
 GUESSED = 5000
 DENSE = 128
@@ -191,13 +190,16 @@ class Marker:
             and (parts := await self._parts(whole, shorter, now))
         ]
         sizes = [len(group) - 1 for group in groups]
+        calls: list[Call[None]] = []
         for chunk, members in groupby(sorted(map(place, numbers)), lambda one: one[0]):
             offsets = [offset for _, offset in members]
             keys = [bitmap.chunk(chunk) for bitmap in (finest, *(one for group in groups for one in group))]
-            step = max(1, LOOKS // len(keys))
-            for start in range(0, len(offsets), step):
-                words = offsets[start : start + step]
-                await self.port.run(_UNMARK(keys, len(groups), *sizes, *words))
+            step = max(1, BITS // len(keys))
+            calls += [
+                _UNMARK(keys, len(groups), *sizes, *offsets[start : start + step])
+                for start in range(0, len(offsets), step)
+            ]
+        await run_all(self.port, calls)
 
     def ladder(self) -> list[tuple[str, str]]:
         """Return the kept kinds, short to long, each with the one whose periods make it up.

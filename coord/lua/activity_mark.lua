@@ -19,6 +19,7 @@
 -- Returns the numbers of text ids, in order.
 -- TTL: until the period's end plus its retention; if that is over already, its retention from now on. It is
 -- set when a chunk begins, and for the numbers to a day more, so that most calls end when the bits are set.
+-- include bits
 local numbers, places, words, lives = KEYS[1], KEYS, ARGV, ARGV[5]
 local kinds, chunks, gated, size = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
 local DAY = 86400000
@@ -63,40 +64,20 @@ else
   end
 end
 
--- The operands of a BITFIELD that does the same with each of some bits.
-local function each(several, verb, value)
-  local operands, width = {}, value and 4 or 3
-  for i = 1, #several do
-    local at = width * (i - 1)
-    operands[at + 1], operands[at + 2], operands[at + 3], operands[at + 4] = verb, 'u1', several[i], value
-  end
-  return operands
-end
-
-local function let_through(gate, several)
-  local open, through = redis.call('BITFIELD', gate, unpack(each(several, 'GET'))), {}
-  for i = 1, #several do
-    if open[i] == 1 then
-      through[#through + 1] = several[i]
-    end
-  end
-  return through
-end
-
 -- Set them; note the chunks that begin with that, which have no TTL yet.
 local begun = {}
 for slot = 1, chunks do
   local all, fields = offsets[slot], nil
   local before = 1 + kinds + (slot - 1) * (gated and 2 * kinds or kinds)
   for kind = 1, #all > 0 and kinds or 0 do
-    local bitmap, chosen, clear = places[before + kind], all, false
+    local bitmap, several, clear = places[before + kind], all, false
     if gated then
-      chosen, fields = let_through(places[before + kinds + kind], all), nil
+      several, fields = chosen(places[before + kinds + kind], all, 1), nil
     end
-    if #chosen == 1 then
-      clear = redis.call('SETBIT', bitmap, chosen[1], 1) == 0
-    elseif #chosen > 1 then
-      fields = fields or each(chosen, 'SET', 1)
+    if #several == 1 then
+      clear = redis.call('SETBIT', bitmap, several[1], 1) == 0
+    elseif #several > 1 then
+      fields = fields or each(several, 'SET', 1)
       local bits = redis.call('BITFIELD', bitmap, unpack(fields))
       for i = 1, #bits do
         clear = clear or bits[i] == 0
