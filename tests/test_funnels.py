@@ -97,6 +97,19 @@ async def test_each_period_is_a_funnel_of_its_own(coord: Any) -> None:
     assert await ids_in(funnel.cohort("visit", since=MON, until=TUE)) == [1]
 
 
+@pytest.mark.parametrize("ids", ["int", "text"])
+async def test_each_period_has_a_gate_of_its_own_for_each_of_many_ids(coord: Any, ids: str) -> None:
+    shop = coord.activity("shop", period=["day", "week"], ids=ids)
+    checkout = shop.ordered_funnel("checkout", "visit", "pay")
+    await checkout.mark("visit", 1, 2, 3, at=MON)
+    await checkout.mark("visit", 2, 3, 4, at=TUE)
+    await checkout.mark("pay", 1, 2, 3, 4, 5, at=TUE)
+
+    assert [int(one) for one in await ids_in(checkout.cohort("pay", at=TUE))] == [2, 3, 4]
+    paid = checkout.cohort("pay", period="week", at=TUE)
+    assert [int(one) for one in await ids_in(paid)] == [1, 2, 3, 4]
+
+
 async def test_refused_steps_write_nothing(coord: Any, client: Any, prefix: str) -> None:
     funnel = coord.activity("shop").ordered_funnel("checkout", *STEPS)
     await funnel.mark("cart", 1, *range(5 * CHUNK, 5 * CHUNK + 900), at=MON)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncCohort", "AsyncIds", "Chosen", "in_at_least"]
 
-NAMED = 150
+NAMED = 100
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class AsyncCohort:
     def __aiter__(self) -> AsyncIterator[Id]:
         """Walk over their ids: numbers in ascending order, text ids in order of first appearance.
 
-        In constant memory: a few chunks are read at a time, and 150 text ids.
+        In constant memory: a few chunks are read at a time, and 100 text ids.
         """
         return AsyncIds(self)
 

@@ -35,7 +35,7 @@ __all__ = ["Id", "Marker"]
 Id = str | int | bytes
 """An id: a number, or with ``ids="text"`` any of these."""
 
-BITS = 600
+BITS = 400
 BITMAPS = 24
 GUESSED = 5000
 DENSE = 128
