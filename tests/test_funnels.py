@@ -57,6 +57,21 @@ async def test_an_empty_funnel_has_no_shares(coord: Any) -> None:
     assert [(step.of_first, step.of_previous) for step in report.steps] == [(None, None)] * 2
 
 
+async def test_what_is_no_funnel_is_refused(coord: Any) -> None:
+    shop = coord.activity("shop")
+    for bad, match in (
+        ([("a", shop.cohort())], "steps must be of Mapping, not list"),
+        ({"a": shop}, "cohort must be of"),
+        ({"a": "visit"}, "cohort must be of"),
+    ):
+        with pytest.raises(TypeError, match=match):
+            await shop.funnel(bad)
+    with pytest.raises(ValueError, match="at least one step"):
+        await shop.funnel({})
+    with pytest.raises(TypeError, match="cohort must be of"):
+        shop.at_least(1, "visit")
+
+
 # In order
 
 

@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import TypeVar
 
-__all__ = ["MAX_EXACT", "Seconds", "id_bytes", "integer", "micros", "millis", "one_of", "patience", "seconds"]
+__all__ = [
+    "MAX_EXACT",
+    "Seconds",
+    "id_bytes",
+    "instance",
+    "instances",
+    "integer",
+    "micros",
+    "millis",
+    "one_of",
+    "patience",
+    "seconds",
+]
+
+T = TypeVar("T")
 
 Seconds = float | timedelta
 """A duration: seconds, or a ``timedelta``."""
@@ -84,3 +100,24 @@ def id_bytes(value: str | int | bytes) -> bytes:
     if not value:
         raise ValueError("an id must not be empty")
     return value
+
+
+def instance(value: object, kind: type[T], name: str) -> T:
+    """Return ``value`` if it is of the class that is wanted.
+
+    Raises:
+        TypeError: It is not.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be of {kind.__name__}, not {type(value).__name__} {value!r}")
+    return value
+
+
+def instances(value: T | Sequence[T], kind: type[T], name: str) -> list[T]:
+    """Return a list of what is wanted, given one or several.
+
+    Raises:
+        TypeError: One of them is of another class.
+    """
+    several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    return [instance(one, kind, name) for one in several]
