@@ -27,6 +27,7 @@ def _row(name: str, peer: Peer, contestant: str = "") -> Contestant:
 
 NUMBERS = _row("coord", COORD)
 TEXT = _row('coord, `ids="text"`', COORD, "coord text")
+FLOOR = _row("the least that a script must do", REDIS_PY, "floor")
 PLAIN = _row(BASELINE, REDIS_PY, "setbit")
 PEER = _row("bitmapist", BITMAPIST)
 ALL = [NUMBERS, TEXT, PLAIN, PEER]
@@ -44,6 +45,8 @@ def suite(bench: Bench) -> Iterator[Table]:
     """Measure activities; a table at a time, as it is done."""
     yield _one_by_one(bench, again=False)
     yield _one_by_one(bench, again=True)
+    for batch in (1, 50):
+        yield _saturated(bench, batch)
     yield _at_once(bench)
     yield _far(bench)
     yield _kept(bench)
@@ -66,6 +69,18 @@ def _one_by_one(bench: Bench, *, again: bool) -> Table:
     )
     title = "Marking one id again" if again else "Marking one id"
     return tabulate(title, results, columns, baseline=BASELINE, note=note)
+
+
+def _saturated(bench: Bench, batch: int) -> Table:
+    few = replace(bench, effort=Effort(quick=True))
+    times = bench.effort.of(2000, 5000) // batch
+    results = compare(few, f"{WORK}:saturated", [FLOOR, TEXT, NUMBERS], batch=batch, times=times)
+    columns = [Column("server, µs a mark", "server_us", digits=2, ratio="to the least")]
+    note = (
+        f"{times * batch:,} ids, {batch} a call, in a day, a week and a month, all marked before. Two\n"
+        "clients send pipelines of 100 calls. The least is a script that looks up numbers and sets bits."
+    )
+    return tabulate(f"Marking {batch} a call, saturated", results, columns, baseline=FLOOR.name, note=note)
 
 
 def _at_once(bench: Bench) -> Table:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -150,6 +151,9 @@ OPENERS: dict[str, Callable[[list[str]], Tracker]] = {
 WATCHING = ("config", "slowlog", "info", "dbsize")
 """The commands of who watches, which are left out."""
 
+SENT = ("cmdstat_evalsha", "cmdstat_eval", "cmdstat_mget")
+"""The commands that coord sends: others are run by its scripts, whose time they are part of."""
+
 
 class Watch:
     """Sees what a server does between two moments: its processor time, its slowest step, what it keeps."""
@@ -167,6 +171,10 @@ class Watch:
         self._client.config_resetstat()
         self._began = time.perf_counter()
 
+    def ignore_steps(self) -> None:
+        """Look at the sum of the times only: to log each step takes a while of its own."""
+        self._client.config_set("slowlog-log-slower-than", -1)
+
     def steps(self) -> list[int]:
         """Return how long each command took since the beginning, in microseconds, in their order."""
         logged = reversed(self._client.slowlog_get(100_000))
@@ -180,7 +188,10 @@ class Watch:
         stats = self._client.info("commandstats")
         steps = self.steps()
         ours = tuple(f"cmdstat_{name}" for name in WATCHING)
-        busy = sum(one["usec"] for name, one in stats.items() if not name.startswith(ours))
+        sent = {name: one["usec"] for name, one in stats.items() if not name.startswith(ours)}
+        if "cmdstat_evalsha" in sent:  # what a script runs is counted once more by itself
+            sent = {name: usec for name, usec in sent.items() if name in SENT}
+        busy = sum(sent.values())
         return {
             "ms": took * 1e3 / operations,
             "rate": operations / took,
@@ -204,6 +215,7 @@ def one_by_one(urls: list[str], contestant: str, times: int, *, again: bool) -> 
     if again:
         tracker.mark_all(ids)
     watch = Watch(urls)
+    watch.ignore_steps()
     for one in ids:
         tracker.mark(one)
     return watch.sample(times)
@@ -217,6 +229,68 @@ def at_once(urls: list[str], contestant: str, times: int, span: int) -> Sample:
     watch = Watch(urls)
     tracker.mark_all(ids)
     return watch.sample()
+
+
+FLOOR = """
+local found = redis.call('ZMSCORE', KEYS[1], unpack(ARGV))
+for key = 2, 4 do
+  for i = 1, #found do
+    redis.call('SETBIT', KEYS[key], found[i], 1)
+  end
+end
+return found"""
+"""The least that a script must do for text ids that have numbers: no TTL, no chunk, nothing new."""
+
+
+def _recorded(hub: Any, act: Callable[[], object]) -> list[Any]:
+    """Do something, and tell which scripts it sent."""
+    port, sent = hub._port, []
+    run, together = port.run, port.together
+
+    def note(call: Any) -> Any:
+        sent.append(call.words())
+        return call
+
+    port.run = lambda call, **options: run(note(call), **options)
+    port.together = lambda calls: together([note(call) for call in calls])
+    act()
+    del port.run, port.together
+    return [words for words in sent if words[0] == "EVALSHA"]
+
+
+def saturated(urls: list[str], contestant: str, batch: int, times: int) -> Sample:
+    """Mark ids that are marked already, so many a call, by pipelines of 100 calls from two clients."""
+    client = _client(urls)
+    ids = [f"user:{number:031d}" for number in range(batch * times)]
+    if contestant == "floor":
+        client.zadd("{floor}", {one: number for number, one in enumerate(ids)})
+        sha, keys = client.script_load(FLOOR), ["{floor}", *(f"{{floor}}{kind}" for kind in KINDS)]
+        calls = [("EVALSHA", sha, 4, *keys, *ids[at : at + batch]) for at in range(0, len(ids), batch)]
+        for words in calls:
+            client.execute_command(*words)
+    else:
+        hub = import_module("coord").Coord.connect(urls[0], call_timeout=PATIENCE)
+        text = contestant == "coord text"
+        activity = hub.activity("a", period=KINDS, ids="text" if text else "int")
+        some = ids if text else [17 * number for number in range(len(ids))]
+        activity.mark(*some, at=NOW)
+        parts = [some[at : at + batch] for at in range(0, len(some), batch)]
+        calls = _recorded(hub, lambda: [activity.mark(*part, at=NOW) for part in parts])
+    clients = [_client(urls) for _ in range(2)]
+    watch = Watch(urls)
+    watch.ignore_steps()
+
+    def send(number: int) -> None:
+        mine = calls[number::2]
+        for at in range(0, len(mine), 100):
+            pipeline = clients[number].pipeline(transaction=False)
+            for words in mine[at : at + 100]:
+                pipeline.execute_command(*words)
+            pipeline.execute()
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(send, range(2)))
+    return watch.sample(len(ids))
 
 
 def far(urls: list[str], contestant: str) -> Sample:
