@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 __all__ = [
     "MAX_EXACT",
@@ -102,7 +102,7 @@ def id_bytes(value: str | int | bytes) -> bytes:
     return value
 
 
-def instance(value: object, kind: type[T], name: str) -> T:
+def instance(value: T, kind: type[object], name: str) -> T:
     """Return ``value`` if it is of the class that is wanted.
 
     Raises:
@@ -119,5 +119,6 @@ def instances(value: T | Sequence[T], kind: type[T], name: str) -> list[T]:
     Raises:
         TypeError: One of them is of another class.
     """
-    several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    is_one = isinstance(value, kind | str) or not isinstance(value, Sequence)
+    several = cast("Sequence[T]", [value] if is_one else value)
     return [instance(one, kind, name) for one in several]

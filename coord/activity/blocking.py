@@ -91,7 +91,7 @@ class Activity:
         )
 
     def funnel(self, steps: Mapping[str, Cohort]) -> FunnelReport:
-        several = instance(steps, Mapping, "steps")  # type: ignore[type-abstract]  # it is only looked at
+        several = instance(steps, Mapping, "steps")
         return step(self._flow.funnel({name: _flow_of(cohort) for name, cohort in several.items()}))
 
     def ordered_funnel(self, name: str, *steps: str) -> OrderedFunnel:

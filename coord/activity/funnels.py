@@ -121,7 +121,7 @@ async def in_any_order(name: str, steps: Mapping[str, AsyncCohort]) -> FunnelRep
     Raises:
         ValueError: There are no steps, or the cohorts do not combine.
     """
-    if not instance(steps, Mapping, "steps"):  # type: ignore[type-abstract]  # it is only looked at
+    if not instance(steps, Mapping, "steps"):
         raise ValueError("a funnel needs at least one step")
     cohorts = [instance(one, AsyncCohort, "a cohort") for one in steps.values()]
     for at in range(1, len(cohorts)):
