@@ -57,6 +57,21 @@ async def test_an_empty_funnel_has_no_shares(coord: Any) -> None:
     assert [(step.of_first, step.of_previous) for step in report.steps] == [(None, None)] * 2
 
 
+async def test_what_is_no_funnel_is_refused(coord: Any) -> None:
+    shop = coord.activity("shop")
+    for bad, match in (
+        ([("a", shop.cohort())], "steps must be of Mapping, not list"),
+        ({"a": shop}, "cohort must be of"),
+        ({"a": "visit"}, "cohort must be of"),
+    ):
+        with pytest.raises(TypeError, match=match):
+            await shop.funnel(bad)
+    with pytest.raises(ValueError, match="at least one step"):
+        await shop.funnel({})
+    with pytest.raises(TypeError, match="cohort must be of"):
+        shop.at_least(1, "visit")
+
+
 # In order
 
 
@@ -95,6 +110,19 @@ async def test_each_period_is_a_funnel_of_its_own(coord: Any) -> None:
     assert counts(await funnel.report(at=MON)) == [1, 0, 0]
     assert counts(await funnel.report(period="week", at=MON)) == [1, 1, 0]
     assert await ids_in(funnel.cohort("visit", since=MON, until=TUE)) == [1]
+
+
+@pytest.mark.parametrize("ids", ["int", "text"])
+async def test_each_period_has_a_gate_of_its_own_for_each_of_many_ids(coord: Any, ids: str) -> None:
+    shop = coord.activity("shop", period=["day", "week"], ids=ids)
+    checkout = shop.ordered_funnel("checkout", "visit", "pay")
+    await checkout.mark("visit", 1, 2, 3, at=MON)
+    await checkout.mark("visit", 2, 3, 4, at=TUE)
+    await checkout.mark("pay", 1, 2, 3, 4, 5, at=TUE)
+
+    assert [int(one) for one in await ids_in(checkout.cohort("pay", at=TUE))] == [2, 3, 4]
+    paid = checkout.cohort("pay", period="week", at=TUE)
+    assert [int(one) for one in await ids_in(paid)] == [1, 2, 3, 4]
 
 
 async def test_refused_steps_write_nothing(coord: Any, client: Any, prefix: str) -> None:

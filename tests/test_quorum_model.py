@@ -257,6 +257,9 @@ class SimulatedPort:
         self._world.after(seconds / self._client.rate, pause.set)
         await pause
 
+    async def together(self, calls: Sequence[Any]) -> list[Any]:
+        return [await self.run(call) for call in calls]
+
     async def race(
         self, flows: Sequence[Coroutine[Any, Any, Any]], enough: Callable[[list[Any]], bool]
     ) -> list[Any]:

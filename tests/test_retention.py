@@ -125,6 +125,9 @@ async def test_bad_questions_are_refused(coord: Any) -> None:
             await players.retention(**bad)
     with pytest.raises(ValueError, match="number their ids apart"):
         await players.retention(of=coord.activity("people", ids="text"))
+    for wrong in ("signup", ["signup"], coord.activity("players").cohort()):
+        with pytest.raises(TypeError, match="event must be of"):
+            await players.retention(also=wrong)
 
 
 # How it is shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from coord import Coord, TooNoisy
 from coord._engine.urls import open_sync
 from coord.uniques.estimate import Estimate, _variance, difference_of, estimate_of, exactly, overlap_of
 from coord.uniques.sketch import Sketch
-from tests.benchmarks.uniques_work import FILL
+from tests.benchmarks.uniques_work import FILL, sampled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,6 +59,17 @@ def test_the_bounds_hold_95_times_in_100(sketch: Callable[..., Any]) -> None:
     coverage = {size: round(count / TRIALS, 3) for size, count in inside.items()}
 
     assert all(0.93 <= share <= 0.97 for share in coverage.values()), coverage
+
+
+def test_the_bounds_hold_as_often_for_millions() -> None:
+    chance = random.Random(95)
+    trials = TRIALS // 2
+    inside = 0
+    for _ in range(trials):
+        estimate = sketched(sampled(2_000_000, chance).count())
+        inside += estimate.low <= 2_000_000 <= estimate.high
+
+    assert 0.93 <= inside / trials <= 0.97
 
 
 def test_the_bounds_of_overlaps_and_differences_hold_as_often(sketch: Callable[..., Any]) -> None:

@@ -355,6 +355,9 @@ async def test_a_raw_counter_shares_its_keys_with_plain_commands(
     assert counted.value == 4
     assert not counted.exact
     assert client.pttl(key) > 0
+    client.persist(key)
+    await visitors.add("ann", at=YEAR[0])
+    assert client.pttl(key) > 0, "it is not kept for ever, though nothing was new"
     client.pfadd(f"{prefix}:hll:{{v}}:day:2015-01-02", "dan")
     client.expire(f"{prefix}:hll:{{v}}:day:2015-01-02", 100)
     assert int(await visitors.count(since=YEAR[0], until=YEAR[30])) == 5

@@ -5,6 +5,7 @@ From the inside out:
 - ``script``: a Redis operation as a value.
 - ``port``: what an algorithm may ask of the world, and ``step``, which runs it without a loop.
 - ``courier``: how one call travels, whatever the client: script cache, redirects, repeats, deadline.
+- ``convoys``: how several calls travel together, whatever the client.
 - ``wires``: where the two flavours of client differ.
 - ``coalescing``, ``trunk``: how the concurrent calls of an event loop travel together.
 - ``parking``: what becomes of a thread's connection between its calls.

@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import TypeVar, cast
 
-__all__ = ["MAX_EXACT", "Seconds", "id_bytes", "integer", "micros", "millis", "one_of", "patience", "seconds"]
+__all__ = [
+    "MAX_EXACT",
+    "Seconds",
+    "id_bytes",
+    "instance",
+    "instances",
+    "integer",
+    "micros",
+    "millis",
+    "one_of",
+    "patience",
+    "seconds",
+]
+
+T = TypeVar("T")
 
 Seconds = float | timedelta
 """A duration: seconds, or a ``timedelta``."""
@@ -84,3 +100,25 @@ def id_bytes(value: str | int | bytes) -> bytes:
     if not value:
         raise ValueError("an id must not be empty")
     return value
+
+
+def instance(value: T, kind: type[object], name: str) -> T:
+    """Return ``value`` if it is of the class that is wanted.
+
+    Raises:
+        TypeError: It is not.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be of {kind.__name__}, not {type(value).__name__} {value!r}")
+    return value
+
+
+def instances(value: T | Sequence[T], kind: type[T], name: str) -> list[T]:
+    """Return a list of what is wanted, given one or several.
+
+    Raises:
+        TypeError: One of them is of another class.
+    """
+    is_one = isinstance(value, kind | str) or not isinstance(value, Sequence)
+    several = cast("Sequence[T]", [value] if is_one else value)
+    return [instance(one, kind, name) for one in several]

@@ -31,7 +31,7 @@ __all__ = ["Guard", "News", "Outcome", "Place", "Port", "Signal", "Tap", "all_of
 T = TypeVar("T")
 
 CLEANUPS = 10
-AT_ONCE = 4
+AT_ONCE = 8
 
 Place = tuple[str, int] | None
 """Where messages come from: host and port of a cluster's node; ``None`` for the one server there is."""
@@ -134,6 +134,19 @@ class Port(Protocol):
         Args:
             call: The operation.
             timeout: Seconds until it must have been answered; ``None`` for the port's own deadline.
+        """
+        ...
+
+    async def together(self, calls: Sequence[Call[T]]) -> list[T]:
+        """Send calls of one slot at once, to be executed in their order unless some have to be sent again.
+
+        Only a few, since the server may answer nobody else meanwhile.
+
+        Returns:
+            Their parsed answers.
+
+        Raises:
+            Exception: What one of those that failed raised, once none is under way any more.
         """
         ...
 
@@ -250,19 +263,19 @@ async def all_of(port: Port, flows: Sequence[Coroutine[object, None, T]]) -> lis
 
 
 async def run_all(port: Port, calls: Sequence[Call[T]]) -> list[T]:
-    """Run any number of calls, some of them under way while others are answered.
+    """Run any number of calls, a few of them under way at once; see ``together``.
 
-    They may be executed in any order. The first goes alone, and if it fails none other is sent.
+    The first goes alone, and if it fails none other is sent.
 
     Returns:
         Their answers, in the order of ``calls``.
 
     Raises:
-        Exception: What the first of those that failed raised, once none is under way any more.
+        Exception: What one of those that failed raised, once none is under way any more.
     """
     answers = [await port.run(call) for call in calls[:1]]
     for start in range(1, len(calls), AT_ONCE):
-        answers += await all_of(port, [port.run(call) for call in calls[start : start + AT_ONCE]])
+        answers += await port.together(calls[start : start + AT_ONCE])
     return answers
 
 

@@ -14,8 +14,9 @@ import anyio
 import anyio.to_thread
 
 from coord._engine.coalescing import CoalescingWire
+from coord._engine.convoys import deliver_together
 from coord._engine.courier import UNKNOWN, Courier
-from coord._engine.port import Outcome, step
+from coord._engine.port import Outcome, all_of, step
 from coord._engine.shards import SuspendingShardTap, place_of
 from coord._engine.taps import SuspendingTap
 from coord._engine.threads import ThreadPort
@@ -132,6 +133,15 @@ class TaskPort:
         if not call.repeatable:
             error.add_note(UNKNOWN)
         raise error
+
+    async def together(self, calls: Sequence[Call[T]]) -> list[T]:
+        """See ``Port``."""
+        if self._closed or self._shared.is_possible:
+            return await all_of(self, [self.run(call) for call in calls])
+        self.admit()
+        with heed_cancellation(), anyio.move_on_after(self._call_timeout):
+            return await deliver_together(self._courier, self._wire, calls, self._call_timeout)
+        raise self._wire.faults.timed_out(f"no answer within {self._call_timeout:g} s")
 
     async def sleep(self, seconds: float) -> None:
         """See ``Port``."""

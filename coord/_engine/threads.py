@@ -14,6 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from coord._engine.convoys import deliver_together
 from coord._engine.courier import Courier
 from coord._engine.port import Outcome, Tap, step
 from coord._engine.shards import BlockingShardTap, place_of
@@ -78,6 +79,12 @@ class ThreadPort:
         if self._closed:
             raise RuntimeError("this Coord is closed")
         return await self._courier.deliver(call, self._call_timeout if timeout is None else timeout)
+
+    async def together(self, calls: Sequence[Call[T]]) -> list[T]:
+        """See ``Port``."""
+        if self._closed:
+            raise RuntimeError("this Coord is closed")
+        return await deliver_together(self._courier, self._wire, calls, self._call_timeout)
 
     async def sleep(self, seconds: float) -> None:
         """See ``Port``."""

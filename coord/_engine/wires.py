@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from anyio import CancelScope, move_on_after
 
 from coord._engine.parking import Line, Parking
+from coord._engine.uptime import uptime
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterator, Sequence
 
     from coord._engine.script import Reply, Word
     from coord._engine.urls import Opened
@@ -228,6 +229,28 @@ class BlockingWire:
             connection.disconnect()
             raise
 
+    async def ask_together(
+        self, line: Line, several: Sequence[tuple[Word, ...]], seconds: float
+    ) -> list[Reply]:
+        """See ``Road``."""
+        connection, until = line.connection, uptime() + seconds
+        try:
+            connection.send_packed_command(connection.pack_commands(several))
+            return [self._read(connection, until) for _ in several]
+        except BaseException:
+            connection.disconnect()
+            raise
+
+    def _read(self, connection: Any, until: float) -> Reply:
+        limit = max(until - uptime(), LEAST_PATIENCE)
+        try:
+            if _takes_timeout(connection):
+                return connection.read_response(disable_decoding=True, timeout=limit)
+            with _socket_timeout(connection, limit):
+                return connection.read_response(disable_decoding=True)
+        except self.faults.refused as refusal:
+            return refusal
+
     def _exchange(self, connection: Any, words: tuple[Word, ...], *, asking: bool, **limit: float) -> Reply:
         if asking:
             connection.send_command("ASKING")
@@ -320,6 +343,26 @@ class SuspendingWire:
                 await connection.disconnect(nowait=True)
             raise
         return reply
+
+    async def ask_together(
+        self, line: tuple[Any, Any], several: Sequence[tuple[Word, ...]], seconds: float
+    ) -> list[Reply]:
+        """See ``Road``. The port that runs this keeps the deadline."""
+        del seconds
+        _, connection = line
+        replies: list[Reply] = []
+        try:
+            await connection.send_packed_command(connection.pack_commands(several))
+            for _ in several:
+                try:
+                    replies.append(await connection.read_response(disable_decoding=True))
+                except self.faults.refused as refusal:
+                    replies.append(refusal)
+        except BaseException:
+            with CancelScope(shield=True):
+                await connection.disconnect(nowait=True)
+            raise
+        return replies
 
     async def give(self, line: tuple[Any, Any]) -> None:
         """See ``Wire``."""

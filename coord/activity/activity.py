@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coord._engine.checks import integer
+from coord._engine.checks import instances, integer
 from coord._engine.keys import escape
 from coord.activity.cohorts import AsyncCohort, Chosen, in_at_least
 from coord.activity.funnels import AsyncOrderedFunnel, FunnelReport, in_any_order
@@ -206,7 +206,7 @@ class AsyncActivity:
         return RetentionTable(self._track.title, choice.kind, moment, tuple(table))
 
     def _tracks(self, activities: AsyncActivity | Sequence[AsyncActivity]) -> list[Track]:
-        several = [activities] if isinstance(activities, AsyncActivity) else activities
+        several = instances(activities, AsyncActivity, "an event")
         for one in several:
             self.cohort()._require_same_ids(one.cohort())
         return [one._track for one in several]

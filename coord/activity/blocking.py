@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from coord._engine.checks import instance, instances
 from coord._engine.faces import twin_of
 from coord._engine.port import step
 from coord.activity.activity import ROWS, AsyncActivity
@@ -11,7 +13,7 @@ from coord.activity.cohorts import AsyncCohort, AsyncIds
 from coord.activity.funnels import AsyncOrderedFunnel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from coord.activity.funnels import FunnelReport
     from coord.activity.marks import Id, Marker
@@ -70,7 +72,7 @@ class Activity:
         )
 
     def at_least(self, least: int, *cohorts: Cohort) -> Cohort:
-        return Cohort(self._flow.at_least(least, *(one._flow for one in cohorts)))
+        return Cohort(self._flow.at_least(least, *(_flow_of(one) for one in cohorts)))
 
     def retention(
         self,
@@ -89,7 +91,8 @@ class Activity:
         )
 
     def funnel(self, steps: Mapping[str, Cohort]) -> FunnelReport:
-        return step(self._flow.funnel({name: cohort._flow for name, cohort in steps.items()}))
+        several = instance(steps, Mapping, "steps")
+        return step(self._flow.funnel({name: _flow_of(cohort) for name, cohort in several.items()}))
 
     def ordered_funnel(self, name: str, *steps: str) -> OrderedFunnel:
         return OrderedFunnel(self._flow.ordered_funnel(name, *steps))
@@ -98,8 +101,11 @@ class Activity:
 def _flows(activities: Activity | Sequence[Activity] | None) -> Sequence[AsyncActivity] | None:
     if activities is None:
         return None
-    several = [activities] if isinstance(activities, Activity) else activities
-    return [one._flow for one in several]
+    return [one._flow for one in instances(activities, Activity, "an event")]
+
+
+def _flow_of(cohort: Cohort) -> AsyncCohort:
+    return instance(cohort, Cohort, "a cohort")._flow
 
 
 @twin_of(AsyncCohort)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from coord._engine.checks import integer
+from coord._engine.checks import instance, integer
 from coord.activity.expressions import AtLeast, Expression, Leaf, Without, every, odd, some
 from coord.activity.survey import Survey, has, tally
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncCohort", "AsyncIds", "Chosen", "in_at_least"]
 
-NAMED = 500
+NAMED = 100
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,12 @@ class AsyncCohort:
         self._expression = expression
 
     def __repr__(self) -> str:
-        leaves = {leaf for leaf in self._expression.leaves() if isinstance(leaf, Chosen)}
-        names = ", ".join(sorted({repr(leaf.track.name) for leaf in leaves}))
-        return f"<{type(self).__name__} of {names}, {len(leaves)} parts>"
+        leaves = len(set(self._expression.leaves()))
+        return f"<{type(self).__name__} of {self._names()}, {leaves} part{'s' if leaves > 1 else ''}>"
+
+    def _names(self) -> str:
+        leaves = [leaf for leaf in self._expression.leaves() if isinstance(leaf, Chosen)]
+        return ", ".join(sorted({repr(leaf.track.title) for leaf in leaves}))
 
     def __and__(self, other: AsyncCohort) -> AsyncCohort:
         """Name those who are in both."""
@@ -116,19 +119,21 @@ class AsyncCohort:
         """
         mine, theirs = self._marker, other._marker
         if mine.port is not theirs.port:
-            raise ValueError(f"cohorts combine within one Coord: {self!r} and {other!r} are of two")
+            raise ValueError(
+                f"cohorts combine within one Coord: {self._names()} and {other._names()} are of two"
+            )
         if mine.by_text is not theirs.by_text or (
             mine.by_text and self._track.numbers != other._track.numbers
         ):
             raise ValueError(
-                f"{self!r} and {other!r} number their ids apart: text ids combine within one activity, "
-                "whose event() marks different things"
+                f"{self._names()} and {other._names()} number their ids apart: text ids combine within "
+                "one activity, whose event() marks different things"
             )
 
     def __aiter__(self) -> AsyncIterator[Id]:
         """Walk over their ids: numbers in ascending order, text ids in order of first appearance.
 
-        In constant memory: a few chunks are read at a time, and 500 text ids.
+        In constant memory: a few chunks are read at a time, and 100 text ids.
         """
         return AsyncIds(self)
 
@@ -207,6 +212,7 @@ def in_at_least(least: int, cohorts: Sequence[AsyncCohort]) -> AsyncCohort:
         raise ValueError("at_least() needs at least one cohort")
     integer(least, "least", at_least=1, at_most=len(cohorts))
     first = cohorts[0]
-    for other in cohorts[1:]:
+    for other in cohorts:
+        instance(other, AsyncCohort, "a cohort")
         first._require_same_ids(other)
     return AsyncCohort(first._marker, first._track, AtLeast(least, tuple(one._expression for one in cohorts)))

@@ -13,10 +13,11 @@ period, and does not sort.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from coord._engine.checks import integer
+from coord._engine.checks import instance, integer
 from coord._engine.keys import escape
 from coord.activity.cohorts import AsyncCohort, Chosen
 from coord.activity.plots import bars
@@ -25,7 +26,7 @@ from coord.activity.tracks import Track
 from coord.periods import MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -120,9 +121,9 @@ async def in_any_order(name: str, steps: Mapping[str, AsyncCohort]) -> FunnelRep
     Raises:
         ValueError: There are no steps, or the cohorts do not combine.
     """
-    if not steps:
+    if not instance(steps, Mapping, "steps"):
         raise ValueError("a funnel needs at least one step")
-    cohorts = list(steps.values())
+    cohorts = [instance(one, AsyncCohort, "a cohort") for one in steps.values()]
     for at in range(1, len(cohorts)):
         cohorts[at] = cohorts[at - 1] & cohorts[at]
     counts = await cohorts[0]._tally(cohorts)

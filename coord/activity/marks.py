@@ -7,12 +7,14 @@ are sent as a bitmap, which the server merges in microseconds.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from coord._engine.checks import id_bytes, integer, one_of
+from coord._engine.port import run_all
 from coord._engine.replies import as_rows, nothing
 from coord._engine.script import Script
 from coord.activity.chunks import CHUNK, MAX_ID, packed, place
@@ -33,8 +35,9 @@ __all__ = ["Id", "Marker"]
 Id = str | int | bytes
 """An id: a number, or with ``ids="text"`` any of these."""
 
-BITS = 300
-CHUNKS = 16
+BITS = 400
+BITMAPS = 24
+GUESSED = 5000
 DENSE = 128
 
 
@@ -56,6 +59,11 @@ class _Target:
     lifetimes: Sequence[int]
     gate: Track | None
 
+    def most(self) -> tuple[int, int]:
+        """Say how many ids one call may mark, and in how many chunks, to be done within a millisecond."""
+        bitmaps = len(self.periods) * (1 if self.gate is None else 2)
+        return BITS // (2 + bitmaps), max(1, BITMAPS // bitmaps)
+
     def mark(self, chunks: Sequence[int], words: Iterable[Word], size: int) -> Call[list[int]]:
         tracks = [self.track] if self.gate is None else [self.track, self.gate]
         bitmaps = [[track.bitmap(period) for period in self.periods] for track in tracks]
@@ -63,7 +71,7 @@ class _Target:
         for chunk in chunks:
             keys += [bitmap.chunk(chunk) for several in bitmaps for bitmap in several]
         head = (len(self.periods), len(chunks), int(self.gate is not None), size)
-        return _MARK(keys, *head, *self.lifetimes, *chunks, *words)
+        return _MARK(keys, *head, " ".join(map(str, self.lifetimes)), *chunks, *words)
 
     def merge(self, chunk: int, offsets: Iterable[int]) -> Call[None]:
         bitmaps = [self.track.bitmap(period) for period in self.periods]
@@ -123,36 +131,43 @@ class Marker:
             await self._mark_numbers(target, sorted(cast("list[int]", list(checked))))
 
     async def _mark_numbers(self, target: _Target, numbers: Sequence[int]) -> None:
+        merges: list[Call[None]] = []
+        marks: list[Call[list[int]]] = []
         sparse: list[int] = []
         for chunk, members in groupby(numbers, lambda number: number // CHUNK):
             ids = list(members)
             if len(ids) >= DENSE and target.gate is None:
-                await self.port.run(target.merge(chunk, (number % CHUNK for number in ids)))
+                merges.append(target.merge(chunk, (number % CHUNK for number in ids)))
             else:
                 sparse += ids
         placed = [place(number) for number in sparse]
-        for some in _slices(placed, BITS // len(target.periods)):
-            chunks = sorted({chunk for chunk, _ in some})
-            slots = {chunk: slot for slot, chunk in enumerate(chunks, 1)}
-            words = (word for chunk, offset in some for word in (slots[chunk], offset))
-            await self.port.run(target.mark(chunks, words, 0))
+        for some in _slices(placed, *target.most()):
+            sizes = Counter(chunk for chunk, _ in some)
+            words = (*sizes.values(), *(offset for _, offset in some))
+            marks.append(target.mark(list(sizes), words, 0))
+        await run_all(self.port, merges)
+        await run_all(self.port, marks)
 
     async def _mark_text(self, target: _Target, words: Sequence[bytes]) -> None:
-        guessed = [(self._hints.chunks(word), word) for word in words]
+        for start in range(0, len(words), GUESSED):
+            some = words[start : start + GUESSED]  # and then guess better: new ids may have filled a chunk
+            await self._mark_guessed(target, [(self._hints.chunks(word), word) for word in some])
+
+    async def _mark_guessed(self, target: _Target, guessed: list[tuple[tuple[int, ...], bytes]]) -> None:
         guessed.sort(key=lambda one: one[0])  # and no further: new ids are numbered as they came
-        for some in _slices(guessed, BITS // (2 + len(target.periods))):
-            left = [word for _, word in some]
-            # Asked anew, since new ids may have filled a chunk meanwhile.
-            chunks = sorted({chunk for word in left for chunk in self._hints.chunks(word)})
-            numbers = await self.port.run(target.mark(chunks, left, CHUNK))
-            self._hints.learn(left, numbers)
-            outside = {
-                word: number
-                for word, number in zip(left, numbers, strict=True)
-                if place(number)[0] not in chunks
-            }
-            if outside:
-                await self._mark_text(target, list(outside))
+        slices = list(_slices(guessed, *target.most()))
+        declared = [sorted({chunk for chunks, _ in some for chunk in chunks}) for some in slices]
+        several = [[word for _, word in some] for some in slices]
+        calls = [target.mark(chunks, some, CHUNK) for chunks, some in zip(declared, several, strict=True)]
+        outside: list[tuple[tuple[int, ...], bytes]] = []
+        for some, chunks, numbers in zip(several, declared, await run_all(self.port, calls), strict=True):
+            self._hints.learn(some, numbers)
+            places = [place(number)[0] for number in numbers]
+            outside += [
+                ((chunk,), word) for word, chunk in zip(some, places, strict=True) if chunk not in chunks
+            ]
+        if outside:
+            await self._mark_guessed(target, outside)
 
     async def unmark(self, track: Track, ids: Sequence[Id], at: Instant | None) -> None:
         """Take marks back: in the shortest period, and in each longer one that has no other mark."""
@@ -175,13 +190,16 @@ class Marker:
             and (parts := await self._parts(whole, shorter, now))
         ]
         sizes = [len(group) - 1 for group in groups]
+        calls: list[Call[None]] = []
         for chunk, members in groupby(sorted(map(place, numbers)), lambda one: one[0]):
             offsets = [offset for _, offset in members]
             keys = [bitmap.chunk(chunk) for bitmap in (finest, *(one for group in groups for one in group))]
             step = max(1, BITS // len(keys))
-            for start in range(0, len(offsets), step):
-                words = offsets[start : start + step]
-                await self.port.run(_UNMARK(keys, len(groups), *sizes, *words))
+            calls += [
+                _UNMARK(keys, len(groups), *sizes, *offsets[start : start + step])
+                for start in range(0, len(offsets), step)
+            ]
+        await run_all(self.port, calls)
 
     def ladder(self) -> list[tuple[str, str]]:
         """Return the kept kinds, short to long, each with the one whose periods make it up.
@@ -214,12 +232,12 @@ class Marker:
 Placed = TypeVar("Placed", tuple[int, int], tuple[tuple[int, ...], bytes])
 
 
-def _slices(placed: Sequence[Placed], most: int) -> Iterator[Sequence[Placed]]:
-    """Cut what is sorted by chunk into calls of so many ids, and not too many chunks."""
+def _slices(placed: Sequence[Placed], most: int, most_chunks: int) -> Iterator[Sequence[Placed]]:
+    """Cut what is sorted by chunk into calls of so many ids, and so many chunks."""
     start = 0
     chunks: set[object] = set()
     for end, one in enumerate(placed):
-        if end - start == most or (len(chunks) == CHUNKS and one[0] not in chunks):
+        if end - start == most or (len(chunks) == most_chunks and one[0] not in chunks):
             yield placed[start:end]
             start = end
             chunks.clear()

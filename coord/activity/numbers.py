@@ -1,7 +1,8 @@
 """Text ids have numbers: given in order of appearance, dense, kept for ever, never given twice.
 
-They are the scores of one sorted set, which finds the number of an id and the id of a number alike. The
-next number is one more than the highest, so that none is given again even if an id is taken out of the set.
+They are the scores of one sorted set, which finds the number of an id and the id of a number alike. How
+many were given is kept beside them, as the score of the empty id, which nobody has, and below zero, which no
+number is. So none is given again even if an id is taken out of the set.
 
 What this process remembers of them is where an id's bit lies, and it is a hint: a script may touch only
 the keys that it is called with, so the caller must say beforehand which chunk an id will turn out to be
@@ -11,6 +12,7 @@ after the server lost its data, costs one more call and never a wrong bit.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, cast
 
 from coord._engine.replies import as_rows
@@ -50,7 +52,9 @@ class Hints:
 
     def __init__(self, port: Port) -> None:
         self._mutex = port.mutex()
-        self._chunks: dict[bytes, int] = {}
+        self._chunks: OrderedDict[bytes, int] = (
+            OrderedDict()
+        )  # a dict finds its first slowly, once many are gone
         self._newest = 0
 
     def chunks(self, word: bytes) -> tuple[int, ...]:
@@ -63,11 +67,11 @@ class Hints:
         with self._mutex:
             for word, number in zip(words, numbers, strict=True):
                 chunk, _ = place(number)
-                self._chunks.pop(word, None)
                 self._chunks[word] = chunk
+                self._chunks.move_to_end(word)
                 self._newest = max(self._newest, chunk)
             while len(self._chunks) > REMEMBERED:
-                del self._chunks[next(iter(self._chunks))]
+                self._chunks.popitem(last=False)
 
 
 async def numbers_of(port: Port, key: str, words: Sequence[bytes]) -> list[int | None]:

@@ -1,6 +1,6 @@
 -- Tell which text ids have the given numbers.
 --
--- KEYS[1] numbers  sorted set {text id: its number}
+-- KEYS[1] numbers  sorted set {text id: its number}; see activity_mark.lua
 -- ARGV[1..] wanted  the numbers
 -- Returns the ids, in order; nothing for a number that nobody has.
 local numbers = KEYS[1]

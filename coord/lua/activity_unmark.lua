@@ -5,33 +5,27 @@
 -- ARGV[1]   longer   how many longer periods there are
 -- ARGV[2..] words    how many parts each of them has; then the offsets
 -- Returns nothing of use.
--- A clear bit is left alone, since SETBIT would create the key and make it longer.
+-- A clear bit is left alone, since to write it would create the key and make it longer.
+-- include bits
 local finest, groups = KEYS[1], KEYS
 local longer, words = tonumber(ARGV[1]), ARGV
+local offsets = {unpack(words, 2 + longer)}
 
-local function clear(bitmap, offset)
-  if redis.call('GETBIT', bitmap, offset) == 1 then
-    redis.call('SETBIT', bitmap, offset, 0)
+local function clear(bitmap, several)
+  if #several > 0 then
+    redis.call('BITFIELD', bitmap, unpack(each(several, 'SET', 0)))
   end
 end
 
-for at = 2 + longer, #words do
-  local offset = words[at]
-  clear(finest, offset)
-  local whole = 2
-  for group = 1, longer do
-    local parts = tonumber(words[1 + group])
-    local active = false
-    for part = whole + 1, whole + parts do
-      if redis.call('GETBIT', groups[part], offset) == 1 then
-        active = true
-        break
-      end
-    end
-    if not active then
-      clear(groups[whole], offset)
-    end
-    whole = whole + parts + 1
+clear(finest, chosen(finest, offsets, 1))
+local whole = 2
+for group = 1, longer do
+  local parts = tonumber(words[1 + group])
+  local left = chosen(groups[whole], offsets, 1)
+  for part = whole + 1, whole + parts do
+    left = chosen(groups[part], left, 0)
   end
+  clear(groups[whole], left)
+  whole = whole + parts + 1
 end
 return 1

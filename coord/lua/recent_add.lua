@@ -13,9 +13,11 @@ local args = ARGV
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local score = string.format('%.0f', at == 0 and now or at)
+local pairs_of = {}
 for i = 3, #args do
-  redis.call('ZADD', seen, 'GT', score, args[i])
+  pairs_of[#pairs_of + 1], pairs_of[#pairs_of + 2] = score, args[i]
 end
+redis.call('ZADD', seen, 'GT', unpack(pairs_of))
 local gone = redis.call('ZCOUNT', seen, '-inf', string.format('%.0f', now - window))
 if gone > 0 then
   redis.call('ZREMRANGEBYRANK', seen, 0, math.min(gone, 2 * (#args - 2)) - 1)

@@ -1,68 +1,77 @@
 -- Count ids as seen in one or more periods: exactly while they are few, then in a HyperLogLog.
--- A period begins as a set of hashes. The id that would make it larger than its limit turns it into a
+-- A period begins as a set of hashes. The id that makes it larger than its limit turns it into a
 -- sketch, here and for good; see also unique_roll.lua and unique_restore.lua, which do the same.
 --
 -- KEYS[1..n]       periods  one set or HyperLogLog a period
 -- KEYS[n+1..]      rolled   roll-ups that these periods are part of; what is added here makes them stale
 -- ARGV[1]          count    n
 -- ARGV[2]          limit    the most hashes that a period holds exactly; 0 for a HyperLogLog from the start
--- ARGV[3..n+2]     ends     when each period ends, milliseconds since the epoch
--- ARGV[n+3..2n+2]  retains  how long each is kept after its end, milliseconds
--- ARGV[2n+3..]     ids      what was seen: hashes as signed 64-bit integers, or with limit 0 anything
+-- ARGV[3]          lives    when each period ends, milliseconds since the epoch, then how long each is kept
+--                           after its end, milliseconds; with spaces between, since few calls need to know
+-- ARGV[4..]        ids      what was seen: hashes as signed 64-bit integers, or with limit 0 anything
 -- Returns nothing of use. What PFADD returns says nothing of whether an id is new.
--- TTL: the period's end plus its retention; for a period already over, now plus that.
-local periods, count, limit = KEYS, tonumber(ARGV[1]), tonumber(ARGV[2])
-local args = ARGV
+-- TTL: the period's end plus its retention; for a period already over, now plus that. It is set by each call
+-- that changes the period. Most do not, and then no roll-up is stale either.
+local periods, count, limit, lives = KEYS, tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local args, first = ARGV, 4
 local SLICE = 4000 -- unpack() has a limit
 
 local exact = {}
 for i = 1, count do
   local kind = redis.call('TYPE', periods[i]).ok
-  if kind == 'none' then
+  if kind == 'none' or kind == 'set' then
     exact[i] = limit > 0
-  elseif kind == 'set' then -- where HyperLogLogs are simulated by sets, a larger one is such
-    exact[i] = redis.call('SCARD', periods[i]) <= limit
-  elseif kind ~= 'string' or redis.call('GETRANGE', periods[i], 0, 3) ~= 'HYLL' then
-    return redis.error_reply('WRONGTYPE neither hashes nor a HyperLogLog')
+  elseif kind ~= 'string' or i > 1 and redis.call('GETRANGE', periods[i], 0, 3) ~= 'HYLL' then
+    return redis.error_reply('WRONGTYPE neither hashes nor a HyperLogLog') -- of the first, PFADD will say so
   end
 end
 
--- Fill a set up to its limit; return the place of the first id that no longer fits, or nil.
-local function fill(period, at)
+-- Fill a set until it is larger than its limit, and then make it a sketch. Say whether anything was new, and
+-- the place of the first id that is still to be added to the sketch.
+local function fill(period)
+  local changed, at = false, first
   while at <= #args do
-    local room = limit - redis.call('SCARD', period)
-    if room <= 0 then
-      break
-    end
-    local to = math.min(at + room - 1, #args)
-    redis.call('SADD', period, unpack(args, at, to))
+    local to = math.min(at + limit - 1, #args)
+    local new = redis.call('SADD', period, unpack(args, at, to))
     at = to + 1
-  end
-  while at <= #args and redis.call('SISMEMBER', period, args[at]) == 1 do
-    at = at + 1
-  end
-  return at <= #args and at or nil
-end
-
-local time = redis.call('TIME')
-local now = math.floor(tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000)
-for i = 1, count do
-  local period, from = periods[i], 2 * count + 3
-  if exact[i] then
-    from = fill(period, from)
-    if from then
+    changed = changed or new > 0
+    local size = new > 0 and redis.call('SCARD', period) or 0
+    if size > limit and size - new <= limit then -- else, where sets simulate HyperLogLogs, it is one
       local members = redis.call('SMEMBERS', period)
       redis.call('DEL', period)
       redis.call('PFADD', period, unpack(members))
+      break
     end
   end
-  for at = from or #args + 1, #args, SLICE do
-    redis.call('PFADD', period, unpack(args, at, math.min(at + SLICE - 1, #args)))
-  end
-  local ends, retain = tonumber(args[i + 2]), tonumber(args[count + i + 2])
-  redis.call('PEXPIREAT', period, string.format('%.0f', math.max(ends, now) + retain))
+  return changed, at
 end
-for i = count + 1, #periods do
-  redis.call('DEL', periods[i])
+
+local now, spans = nil, {}
+local function expire(i)
+  if not now then
+    local time = redis.call('TIME')
+    now = math.floor(tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000)
+    for span in string.gmatch(lives, '%d+') do
+      spans[#spans + 1] = tonumber(span)
+    end
+  end
+  redis.call('PEXPIREAT', periods[i], string.format('%.0f', math.max(spans[i], now) + spans[count + i]))
+end
+
+for i = 1, count do
+  local changed, at = false, first
+  if exact[i] then
+    changed, at = fill(periods[i])
+  end
+  for from = at, #args, SLICE do
+    local grown = redis.call('PFADD', periods[i], unpack(args, from, math.min(from + SLICE - 1, #args)))
+    changed = changed or grown == 1
+  end
+  if changed or limit == 0 and redis.call('PTTL', periods[i]) == -1 then -- a plain PFADD may have made it
+    expire(i)
+  end
+end
+if now and #periods > count then
+  redis.call('DEL', unpack(periods, count + 1))
 end
 return 1

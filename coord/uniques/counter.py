@@ -62,7 +62,8 @@ class AsyncUniqueCounter:
         ``1``, ``"1"`` and ``b"1"`` are the same id.
 
         Args:
-            *ids: Any number of them. They travel in slices of 1,000, a few of which are under way at once.
+            *ids: Any number of them. They travel in slices of 600, of 200 for three periods, and so on, a
+                few of which are under way at once.
             at: When they were seen; ``None`` for now, by the server's clock.
 
         Raises:

@@ -27,23 +27,32 @@ def _row(name: str, peer: Peer, contestant: str = "") -> Contestant:
 
 NUMBERS = _row("coord", COORD)
 TEXT = _row('coord, `ids="text"`', COORD, "coord text")
+FLOOR = _row("the least that a script must do", REDIS_PY, "floor")
 PLAIN = _row(BASELINE, REDIS_PY, "setbit")
 PEER = _row("bitmapist", BITMAPIST)
 ALL = [NUMBERS, TEXT, PLAIN, PEER]
 WITHOUT_TEXT = [NUMBERS, PLAIN, PEER]
 STEP = Column("slowest step, ms", "slowest_ms", digits=2)
 LEFT = Column("keys left", "left")
+QUESTIONS = [
+    "count of a day", "count of 3 days", "a & b", "a / b", "a ^ b", "a - b", "at least 2 of 3", "is_active",
+    "iteration", "iteration, text", "retention", "funnel", "ordered funnel", "mark 1,000",
+    "mark 1,000, text", "mark 1,000, ordered", "unmark 1,000",
+]  # fmt: skip
 
 
 def suite(bench: Bench) -> Iterator[Table]:
     """Measure activities; a table at a time, as it is done."""
     yield _one_by_one(bench, again=False)
     yield _one_by_one(bench, again=True)
+    for batch in (1, 50):
+        yield _saturated(bench, batch)
     yield _at_once(bench)
     yield _far(bench)
     yield _kept(bench)
     yield _both_days(bench)
     yield _retention(bench)
+    yield _asked(bench)
 
 
 def _one_by_one(bench: Bench, *, again: bool) -> Table:
@@ -60,6 +69,18 @@ def _one_by_one(bench: Bench, *, again: bool) -> Table:
     )
     title = "Marking one id again" if again else "Marking one id"
     return tabulate(title, results, columns, baseline=BASELINE, note=note)
+
+
+def _saturated(bench: Bench, batch: int) -> Table:
+    few = replace(bench, effort=Effort(quick=True))
+    times = bench.effort.of(2000, 5000) // batch
+    results = compare(few, f"{WORK}:saturated", [FLOOR, TEXT, NUMBERS], batch=batch, times=times)
+    columns = [Column("server, µs a mark", "server_us", digits=2, ratio="to the least")]
+    note = (
+        f"{times * batch:,} ids, {batch} a call, in a day, a week and a month, all marked before. Two\n"
+        "clients send pipelines of 100 calls. The least is a script that looks up numbers and sets bits."
+    )
+    return tabulate(f"Marking {batch} a call, saturated", results, columns, baseline=FLOOR.name, note=note)
 
 
 def _at_once(bench: Bench) -> Table:
@@ -115,3 +136,17 @@ def _retention(bench: Bench) -> Table:
         "count the current week too, which coord does not: its cells there are `None`."
     )
     return tabulate(f"Retention of {ids // 2**20} Mi ids", results, columns, note=note)
+
+
+def _asked(bench: Bench) -> Table:
+    once = replace(bench, effort=Effort(quick=True, times=1))
+    ids, names = bench.effort.of(2**22, 2**27), bench.effort.of(2**17, 2**20)
+    rows = [Contestant(question, COORD, {"question": question}) for question in QUESTIONS]
+    results = compare(once, f"{WORK}:asked", rows, ids=ids, names=names)
+    columns = [STEP, Column("steps", "steps"), Column("server, ms", "server_ms", digits=1), LEFT]
+    note = (
+        f"coord, with {ids:,} ids in each of three days, or as many in each of 8 weeks; {names:,} text\n"
+        "ids. Each question is asked five times; a step's time is the least of the five, and the\n"
+        "slowest step of the question is shown: one command, or one script with all that it does."
+    )
+    return tabulate(f"The slowest step at {ids // 2**20} Mi ids", results, columns, note=note)

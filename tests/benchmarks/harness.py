@@ -61,11 +61,12 @@ class Effort:
     """How much time to spend."""
 
     quick: bool
+    times: int = 0
 
     @property
     def rounds(self) -> int:
         """How often each contestant is measured."""
-        return self.of(3, 5)
+        return self.times or self.of(3, 5)
 
     def of(self, quick: T, full: T) -> T:
         """Choose between two amounts."""

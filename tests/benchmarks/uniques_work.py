@@ -147,11 +147,37 @@ def covered(urls: list[str], ids: int, trials: int) -> Sample:
         client.delete(key)
         fill(keys=[key], args=[empty, 0, ids, random.randrange(2**31)])
         counts.append(day.count())
+    return _coverage(counts, ids)
+
+
+def _coverage(counts: list[Any], ids: int) -> Sample:
     return {
-        "inside": 100 * sum(one.low <= ids <= one.high for one in counts) / trials,
+        "inside": 100 * sum(one.low <= ids <= one.high for one in counts) / len(counts),
         "deviation": 100 * statistics.pstdev([one.value for one in counts], ids) / ids,
         "computed": 100 * math.sqrt(import_module("coord.uniques.estimate")._variance(ids)) / ids,
     }
+
+
+def sampled(ids: int, chance: random.Random) -> Any:
+    """Draw a sketch of so many ids from all that there may be: adding millions of them takes too long.
+
+    A register's rank is at most k with probability exp(-ids / registers * 2**-k).
+    """
+    sketch = import_module("coord.uniques.sketch").Sketch()
+    fill = [math.exp(-ids / 16_384 * 2.0**-rank) for rank in range(51)]
+    sketch._registers = bytearray(chance.choices(range(52), cum_weights=[*fill, 1.0], k=16_384))
+    return sketch
+
+
+def covered_sampled(urls: list[str], ids: int, trials: int) -> Sample:
+    """As ``covered``, of sketches that were drawn, and are counted by the server."""
+    client, chance = _client(urls), random.Random()
+    counter = import_module("coord").Coord.connect(urls[0]).unique_counter("bench", raw=True)
+    counts = []
+    for _ in range(trials):
+        client.set(f"coord:hll:{{bench}}:day:{FIRST}", sampled(ids, chance).dump())
+        counts.append(counter.count(at=FIRST))
+    return _coverage(counts, ids)
 
 
 def overlapped(urls: list[str], one: int, other: int, common: int, trials: int) -> Sample:
