@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from coord import Coord, LockLost
 from coord.__main__ import main
@@ -142,7 +143,9 @@ def test_numbers_that_make_no_limit_are_refused(capsys: pytest.CaptureFixture[st
         ("board", "x", "--prefix", ""), ("board", "x", "--rows", "0"), ("board", "x", "--watch", "0"),
         ("board", "x", "--watch", "nan"), ("board", "x", "--ties", "none"), ("board", "x", "--ago", "1"),
         ("board", "x", "--period", "day", "--tz", "Mars"), ("board", "x", "--around", ""),
-        ("board", "x", "--period", "all", "--ago", "1"),
+        ("board", "x", "--period", "all", "--ago", "1"), ("board", "x", "--shards", "0"),
+        ("board", "x", "--shards", "2", "--period", "day"),
+        ("board", "x", "--shards", "2", "--ties", "dense"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_one_line_and_status_2(
@@ -185,6 +188,67 @@ def test_a_board_is_shown(
         "rows": [{"rank": 1, "member": "ann", "score": 1234567.0, "meta": None}],
     }
     board.clear()
+
+
+def test_a_sharded_board_is_shown(
+    capsys: pytest.CaptureFixture[str], hub: Coord, real_server: str, prefix: str
+) -> None:
+    where = ("--url", real_server, "--prefix", prefix, "--shards", "3")
+    assert coord(capsys, "board", "x", *where) == (1, "nobody is on 'x'\n", "")
+    board = hub.sharded_leaderboard("x", shards=3)
+    board.store({"ann": 3, "bob": 2, "cyd": 2, "dan": 1}, meta={"dan": "last"})
+
+    said = coord(capsys, "board", "x", *where, "--around", "dan", "--rows", "2")[1]
+    assert said.splitlines() == [
+        "x: 4 members",
+        "RANK  SCORE  MEMBER  NOTE",
+        "   2      2  cyd",
+        "   4      1  dan <   last",
+    ]
+    assert json.loads(coord(capsys, "board", "x", *where, "--json")[1])["members"] == 4
+    board.clear()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("board", ("board", "x")),
+        ("board", ("board", "x", "--around", "ann")),
+        ("shard", ("board", "x", "--shards", "1")),
+        ("lock", ("locks", "show", "x")),
+        ("lock", ("locks", "list")),
+        ("lock", ("locks", "break", "x", "--reason", "why")),
+    ],
+)
+def test_a_key_that_coord_did_not_write_is_named(
+    capsys: pytest.CaptureFixture[str], real_server: str, prefix: str, kind: str, words: Any
+) -> None:
+    key = f"{prefix}:{kind}:{{{'x/1/0' if kind == 'shard' else 'x'}}}"
+    with Redis.from_url(real_server) as raw:
+        raw.rpush(key, "something else")
+        status, said, complaint = coord(capsys, *words, "--url", real_server, "--prefix", prefix)
+        raw.delete(key)
+
+    assert (status, said, complaint.count("\n")) == (2, "", 1)
+    assert key in complaint
+    assert "did not write" in complaint
+    assert "no longer answers" not in complaint
+
+
+def test_what_the_server_refuses_is_said(
+    capsys: pytest.CaptureFixture[str], real_server: str, prefix: str
+) -> None:
+    with Redis.from_url(real_server) as raw:
+        raw.acl_setuser("reader", enabled=True, passwords=["+pw"], commands=["+ping"], keys=["*"])
+        try:
+            url = real_server.replace("redis://", "redis://reader:pw@")
+            status, said, complaint = coord(capsys, "board", "x", "--url", url, "--prefix", prefix)
+        finally:
+            raw.acl_deluser("reader")
+
+    assert (status, said, complaint.count("\n")) == (2, "", 1)
+    assert "the server refuses" in complaint
+    assert "pw" not in complaint
 
 
 def test_a_period_of_a_board_is_shown(

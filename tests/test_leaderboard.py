@@ -244,6 +244,19 @@ async def test_those_overtaken_are_named_nearest_first_and_no_more_than_asked(co
     assert names(await lowest.submit("d", 1, overtaken=2)) == ["a", "b"]
 
 
+async def test_many_that_name_whom_they_passed_go_in_smaller_steps(coord: Any) -> None:
+    board, alone = coord.leaderboard("x"), coord.leaderboard("y")
+    before = {f"m{number:03}": number for number in range(150)}
+    await board.submit_many(before)
+    await alone.submit_many(before)
+    moving = {f"m{number:03}": 1000 - number for number in range(40)}
+    done = await board.submit_many(moving, overtaken=100)
+
+    assert done == {one: await alone.submit(one, score, overtaken=100) for one, score in moving.items()}
+    assert {len(one.overtaken) for one in done.values()} == {100}
+    assert [done["m000"].overtaken[0].member, done["m001"].overtaken[0].member] == ["m149", "m149"]
+
+
 async def test_ties_go_to_whoever_reached_the_score_first(coord: Any, other_coord: Any) -> None:
     board = coord.leaderboard("x", tiebreak="first", ties="ordinal", keep="best")
     for member, score in [("zed", 1e15), ("ann", 1e15), ("bob", 1e15 + 1), ("cyd", 0.1 + 0.2), ("abe", 0.3)]:

@@ -1,8 +1,7 @@
-"""Every read of every small board is held against a plain one."""
+"""Every read of small boards is held against a plain one; ``tests/every_board.py`` has all of them."""
 
 from __future__ import annotations
 
-import os
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +22,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 LARGEST = 12
-ALL_SHAPES_UP_TO = LARGEST if os.environ.get("COORD_EXHAUSTIVE") else 4
+ALL_SHAPES_UP_TO = 4
 NAMES = ["m10", "b", "é", "a", "m9", "z", "B", "m1", "aa", "~", "0", "m"]
 
 
 def shapes(length: int) -> Iterator[list[int]]:
     """How ``length`` members can be level: scores for each way to cut a row into groups.
 
-    All ways for short boards, or for all with COORD_EXHAUSTIVE in the environment; for the others all level,
-    pairs, and groups at the ends among rows without ties.
+    All ways for short boards; for the others all level, pairs, and groups at the ends among rows without
+    ties. ``python -m tests.every_board`` has all of them.
     """
     if length <= ALL_SHAPES_UP_TO:
         for cuts in product((0, 1), repeat=length - 1):

@@ -51,15 +51,26 @@ def documented(text: str, array: str) -> list[tuple[str, str]]:
 
 def whole(path: Path) -> str:
     """A script with what it includes in its place, as a server gets it."""
-    text = path.read_text()
-    for shared in SHARED:
-        text = text.replace(f"-- include {shared.stem}\n", shared.read_text())
-    return text
+    shared = {path.stem: path.read_text() for path in SHARED}
+    return re.sub(
+        r"^ *-- include (\w+)\n", lambda line: shared[line[1]], path.read_text(), flags=re.MULTILINE
+    )
 
 
 def test_what_is_shared_is_included_by_several() -> None:
     for shared in SHARED:
-        assert sum(f"\n-- include {shared.stem}\n" in path.read_text() for path in FILES) > 1
+        assert sum(f"-- include {shared.stem}\n" in path.read_text() for path in FILES) > 1
+
+
+def test_no_script_gives_a_name_of_what_it_includes_to_something_else() -> None:
+    for path in FILES:
+        text = path.read_text()
+        local = re.findall(r"^local (?:function )?([\w, ]+)", code(text), re.MULTILINE)
+        names = {name.strip() for names in local for name in names.split(",")}
+        for shared in SHARED:
+            if f"-- include {shared.stem}\n" in text:
+                defined = set(re.findall(r"^local (?:function )?(\w+)", shared.read_text(), re.MULTILINE))
+                assert not defined & names, path.stem
 
 
 def test_every_file_is_declared_and_every_declaration_has_a_file() -> None:

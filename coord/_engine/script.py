@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Command", "Reply", "Script"]
 
 T = TypeVar("T")
-_INCLUDE = re.compile(r"^-- include (\w+)\n", re.MULTILINE)
+_INCLUDE = re.compile(r"^ *-- include (\w+)\n", re.MULTILINE)
 Word = str | bytes | int
 Reply = object
 """What a server answers, undecoded: ``int``, ``bytes``, ``None`` or a list of these."""

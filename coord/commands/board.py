@@ -8,16 +8,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from coord.commands.server import (
-    UNREACHABLE,
-    WIDEST,
-    Refused,
-    add_server_arguments,
-    one_line,
-    printable,
-    reached,
-    table,
-)
+from coord.commands.server import WIDEST, Refused, add_server_arguments, answering, printable, reached, table
 from coord.hub import Coord
 from coord.leaderboard.schedule import PERIODS
 from coord.leaderboard.scores import ORDERS, TIES
@@ -25,8 +16,10 @@ from coord.leaderboard.scores import ORDERS, TIES
 if TYPE_CHECKING:
     import argparse
 
-    from coord.leaderboard import Entry, Leaderboard, PeriodBoard
+    from coord.leaderboard import Entry, Leaderboard, PeriodBoard, ShardedLeaderboard
     from coord.leaderboard.scores import Rank
+
+    Board = Leaderboard | PeriodBoard | ShardedLeaderboard
 
 __all__ = ["add_arguments", "run"]
 
@@ -55,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ago", type=int, default=0, metavar="N", help="so many periods before the current one"
     )
     parser.add_argument("--tz", default="UTC", help="the time zone of its periods (default: %(default)s)")
+    parser.add_argument("--shards", type=int, metavar="N", help="the number of shards of a sharded board")
     parser.add_argument(
         "--watch",
         type=float,
@@ -78,42 +72,44 @@ def run(arguments: argparse.Namespace) -> int:
         raise Refused(f"--rows must be from 1 to {MOST}")
     if arguments.watch is not None and not SHORTEST <= arguments.watch <= LONGEST:
         raise Refused(f"--watch must be from {SHORTEST:g} to {LONGEST:g} seconds")
-    with reached(arguments.url, no_memory="lives inside one process; there is nothing to see") as opened:
+    nothing_to_see = "lives inside one process; there is nothing to see"
+    with reached(arguments.url, no_memory=nothing_to_see) as opened, answering(arguments.url):
         try:
             board = _board(Coord(opened.client, prefix=arguments.prefix), arguments)
             if arguments.around is not None:
                 board.rank(arguments.around)  # refuses what is no member's name
         except (ValueError, TypeError) as error:
             raise Refused(str(error)) from None
-        try:
-            return _show(board, arguments) if arguments.watch is None else _watch(board, arguments)
-        except UNREACHABLE as error:
-            raise Refused(f"the server no longer answers: {one_line(error, arguments.url)}") from None
+        return _show(board, arguments) if arguments.watch is None else _watch(board, arguments)
 
 
-def _board(coord: Coord, arguments: argparse.Namespace) -> Leaderboard | PeriodBoard:
+def _board(coord: Coord, arguments: argparse.Namespace) -> Board:
     rules = {"order": arguments.order, "ties": arguments.ties}
+    if arguments.ago and arguments.period is None:
+        raise ValueError("--ago needs a --period")
+    if arguments.shards is not None:
+        if arguments.period is not None:
+            raise ValueError("a sharded board has no periods; give --shards or --period")
+        return coord.sharded_leaderboard(arguments.name, shards=arguments.shards, **rules)
     if arguments.period is None:
-        if arguments.ago:
-            raise ValueError("--ago needs a --period")
         return coord.leaderboard(arguments.name, **rules)
     board = coord.leaderboard(arguments.name, **rules, period=arguments.period, tz=arguments.tz)
     return board.of(arguments.period, ago=arguments.ago)
 
 
-def _rows(board: Leaderboard | PeriodBoard, arguments: argparse.Namespace) -> list[Entry]:
+def _rows(board: Board, arguments: argparse.Namespace) -> list[Entry]:
     if arguments.around is None:
         return board.top(arguments.rows)
     return board.around(arguments.around, arguments.rows)
 
 
-def _show(board: Leaderboard | PeriodBoard, arguments: argparse.Namespace) -> int:
+def _show(board: Board, arguments: argparse.Namespace) -> int:
     rows = _rows(board, arguments)
     print(_frame(board, rows, arguments, {}))
     return 0 if rows else 1
 
 
-def _watch(board: Leaderboard | PeriodBoard, arguments: argparse.Namespace) -> int:
+def _watch(board: Board, arguments: argparse.Namespace) -> int:
     before: dict[str, Rank] = {}
     clear = CLEAR if sys.stdout.isatty() and not arguments.json else ""
     try:
@@ -126,12 +122,7 @@ def _watch(board: Leaderboard | PeriodBoard, arguments: argparse.Namespace) -> i
         return 0
 
 
-def _frame(
-    board: Leaderboard | PeriodBoard,
-    rows: list[Entry],
-    arguments: argparse.Namespace,
-    before: dict[str, Rank],
-) -> str:
+def _frame(board: Board, rows: list[Entry], arguments: argparse.Namespace, before: dict[str, Rank]) -> str:
     members = board.len()
     if arguments.json:
         told = {"name": arguments.name, "members": members, "rows": [asdict(row) for row in rows]}

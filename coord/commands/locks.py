@@ -9,11 +9,10 @@ from urllib.parse import unquote
 
 from coord._engine.keys import Keys
 from coord.commands.server import (
-    UNREACHABLE,
     WIDEST,
     Refused,
     add_server_arguments,
-    one_line,
+    answering,
     printable,
     reached,
     seconds,
@@ -67,15 +66,13 @@ def run(arguments: argparse.Namespace) -> int:
             raise Refused("--reason must say why")
     except ValueError as error:
         raise Refused(str(error)) from None
-    with reached(arguments.url, no_memory="lives inside one process; there is nothing to see") as opened:
+    nothing_to_see = "lives inside one process; there is nothing to see"
+    with reached(arguments.url, no_memory=nothing_to_see) as opened, answering(arguments.url):
         coord = Coord(opened.client, prefix=arguments.prefix)
-        try:
-            if arguments.verb == "list":
-                found = opened.client.scan_iter(match=f"{_before(arguments)}*}}", count=1000)
-                return _list(coord, found, arguments)
-            return (_show if arguments.verb == "show" else _break)(coord, arguments)
-        except UNREACHABLE as error:
-            raise Refused(f"the server no longer answers: {one_line(error, arguments.url)}") from None
+        if arguments.verb == "list":
+            found = opened.client.scan_iter(match=f"{_before(arguments)}*}}", count=1000)
+            return _list(coord, found, arguments)
+        return (_show if arguments.verb == "show" else _break)(coord, arguments)
 
 
 def _list(coord: Coord, keys: Iterable[bytes | str], arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import redis
 from redis.exceptions import RedisClusterException
 
 from coord._engine.urls import Opened, open_sync
-from coord.errors import CoordError
+from coord.errors import CoordError, WrongKeyType
 
 if TYPE_CHECKING:
     import argparse
@@ -21,6 +21,7 @@ __all__ = [
     "WIDEST",
     "Refused",
     "add_server_arguments",
+    "answering",
     "one_line",
     "printable",
     "reached",
@@ -73,6 +74,23 @@ def reached(url: str, *, no_memory: str) -> Generator[Opened]:
             client.close()
         if opened.server is not None:
             opened.server.close()
+
+
+@contextlib.contextmanager
+def answering(url: str) -> Generator[None]:
+    """Say in one line what a server that was reached would not do.
+
+    Raises:
+        Refused: It no longer answers, or answers with an error.
+    """
+    try:
+        yield
+    except WrongKeyType as error:
+        raise Refused(printable(str(error), 1000)) from None
+    except redis.ResponseError as error:
+        raise Refused(f"the server refuses: {one_line(error, url)}") from None
+    except UNREACHABLE as error:
+        raise Refused(f"the server no longer answers: {one_line(error, url)}") from None
 
 
 def _opened(url: str, shown: str) -> Opened:

@@ -182,16 +182,21 @@ class AsyncMerges(BoardFlow):
         factors = _factors(sources, weights, combine)
         if self._setup.schedule is not None:
             raise ValueError(f"board {self.name!r} has periods; merge into a board that has none")
-        lengths = [await source.len() for source in sources] if how == "intersection" else []
-        scanned = [sources[lengths.index(min(lengths))]] if lengths else sources
+        scanned = list(enumerate(sources))
+        if how == "intersection":
+            lengths = [await source.len() for source in sources]
+            scanned = [scanned[lengths.index(min(lengths))]]
 
         making = _Making(self._setup, ())
         try:
-            for source in scanned:
+            for number, source in scanned:
                 cursor = "0"
                 while True:
                     cursor, part = await _parts(source, cursor)
-                    found = [await _look_up(one, list(part)) for one in sources]
+                    found = [
+                        part if other == number else await _look_up(one, list(part))
+                        for other, one in enumerate(sources)
+                    ]
                     members = _combined(found, factors, combine, whole=how == "intersection")
                     await making.write(members, self._setup.tiebreak)
                     if cursor == "0":
@@ -244,21 +249,34 @@ def _score(member: bytes, parts: Sequence[tuple[_Kept, float]], combine: str) ->
     latest = max(kept.reached for kept, _ in parts)
     if combine == "count":
         return float(len(parts)), latest
-    products = [Fraction(kept.score) * Fraction(factor) for kept, factor in parts]
+    products = [
+        kept.score if factor == 1 else Fraction(kept.score) * Fraction(factor) for kept, factor in parts
+    ]
     if combine == "sum":
-        return _double(member, sum(products, Fraction())), latest
+        return _double(member, _sum(products)), latest
     chosen = min(products) if combine == "min" else max(products)
     reached = min(kept.reached for (kept, _), one in zip(parts, products, strict=True) if one == chosen)
     return _double(member, chosen), reached
 
 
-def _double(member: bytes, score: Fraction) -> float:
+def _sum(numbers: Sequence[float | Fraction]) -> float | Fraction:
+    """Add numbers exactly, or to the nearest double if that is certain to lose no whole point."""
+    if len(numbers) == 1:
+        return numbers[0]
+    if all(isinstance(one, float) and abs(one) < MAX_EXACT for one in numbers):
+        rounded = math.fsum(numbers)
+        if abs(rounded) < MAX_EXACT:
+            return rounded
+    return sum((Fraction(one) for one in numbers), Fraction())
+
+
+def _double(member: bytes, score: float | Fraction) -> float:
     """Return a combined score as a double, rounded like any fraction but never by whole points."""
     try:
         double = float(score)
     except OverflowError:
         double = math.inf
-    if math.isinf(double) or (abs(double) >= MAX_EXACT and Fraction(double) != score):
+    if math.isinf(double) or (abs(double) >= MAX_EXACT and double != score):
         raise ValueError(
             f"the combined score of {member.decode()!r} cannot be held by a double; use smaller weights"
         )

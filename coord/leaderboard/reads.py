@@ -13,7 +13,7 @@ from coord._engine.checks import integer
 from coord._engine.replies import as_int, as_optional_float, as_rows, text
 from coord._engine.script import Script
 from coord.leaderboard.base import BoardFlow
-from coord.leaderboard.scores import Scroll, entries, exact, member_bytes, optional_entries
+from coord.leaderboard.scores import Scroll, entries, exact, looked_up, member_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,8 +51,8 @@ def _page(reply: Reply) -> Page:
     return Page(entries(words[2:]), text(words[1]), as_int(words[0]))
 
 
-def _found(reply: Reply) -> list[Entry | None]:
-    return optional_entries(as_rows(reply))
+def _columns(reply: Reply) -> Sequence[Reply]:
+    return as_rows(reply)
 
 
 def _counts(reply: Reply) -> Counts | None:
@@ -61,7 +61,7 @@ def _counts(reply: Reply) -> Counts | None:
 
 
 _PAGE = Script("board_page", parse=_page, repeatable=True)
-_FIND = Script("board_find", parse=_found, repeatable=True)
+_FIND = Script("board_find", parse=_columns, repeatable=True)
 _COUNT = Script("board_count", parse=_counts, repeatable=True)
 _QUANTILE = Script("board_quantile", parse=as_optional_float, repeatable=True)
 
@@ -288,7 +288,7 @@ class AsyncReads(BoardFlow):
 
     async def _look_up(self, members: Sequence[bytes], order: str, ties: str) -> list[Entry | None]:
         """Find the rows of some members."""
-        return await self._port.run(_FIND(await self._keys(), order, ties, *members))
+        return looked_up(members, await self._port.run(_FIND(await self._keys(), order, ties, *members)))
 
     async def _read(self, order: str, ties: str, size: int, where: str, *place: str | int | bytes) -> Page:
         """Read rows that stand one after the other; ``board_page.lua`` says where."""

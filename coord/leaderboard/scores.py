@@ -10,7 +10,7 @@ from coord._engine.checks import MAX_EXACT
 from coord._engine.replies import as_int, as_rows, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from coord._engine.script import Reply
 
@@ -29,9 +29,9 @@ __all__ = [
     "Ties",
     "entries",
     "exact",
+    "looked_up",
     "member_bytes",
     "note_bytes",
-    "optional_entries",
     "score_text",
     "spelled",
     "submissions",
@@ -48,7 +48,6 @@ KEEPS = ("last", "best", "worst", "sum", "first")
 ORDERS = ("desc", "asc")
 TIES = ("competition", "ordinal", "modified", "dense", "fractional")
 TIEBREAKS = ("name", "first")
-COLUMNS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,21 +113,19 @@ def spelled(twice: int) -> Rank:
     return twice // 2 if twice % 2 == 0 else twice / 2
 
 
-def entries(words: Iterable[object]) -> list[Entry]:
-    """Read rows as the scripts send them: twice the rank, member, score, note."""
-    return [entry for entry in optional_entries(words) if entry is not None]
-
-
-def optional_entries(words: Iterable[object]) -> list[Entry | None]:
-    """Read rows, of which some may be of members that are not on the board: their score is empty."""
-    flat = as_rows(list(words))
-    rows = [flat[at : at + COLUMNS] for at in range(0, len(flat), COLUMNS)]
+def entries(columns: Sequence[Reply]) -> list[Entry]:
+    """Read rows as the scripts send them, in columns: twice the rank, member, score, note."""
     return [
-        Entry(spelled(as_int(twice)), text(member), float(text(score)), None if meta is None else text(meta))
-        if score
-        else None
-        for twice, member, score, meta in rows
+        Entry(spelled(as_int(twice)), text(member), float(text(score)), None if note is None else text(note))
+        for twice, member, score, note in zip(*map(as_rows, columns), strict=True)
     ]
+
+
+def looked_up(members: Sequence[bytes], columns: Sequence[Reply]) -> list[Entry | None]:
+    """Read the rows of some members: twice the rank, score, note; a rank of 0 for one who is not there."""
+    ranks, scores, notes = map(as_rows, columns)
+    found = entries([ranks, list(members), [score or b"0" for score in scores], notes])
+    return [row if row.rank else None for row in found]
 
 
 def submissions(reply: Reply) -> list[list[Submission]]:
@@ -143,7 +140,7 @@ def _submission(reply: Reply) -> Submission:
         bool(changed),
         spelled(as_int(twice)),
         spelled(as_int(before)) if before else None,
-        tuple(entries(as_rows(passed))),
+        () if passed is None else tuple(entries(as_rows(passed))),
         previous_score=None if old is None else float(text(old)),
     )
 

@@ -348,7 +348,7 @@ class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
 
 
 def _rank(ties: str, better: int, level: int, preceding: int = 0) -> Rank:
-    """Make a rank of counts, as ``twice_rank`` of ``coord/lua/shared/board.lua`` does on one board."""
+    """Make a rank of counts, as ``twice_rank`` of ``coord/lua/shared/ranks.lua`` does on one board."""
     same = max(1, level)  # the member itself, also where it has just moved on
     twice = {
         "competition": 2 * (better + 1),

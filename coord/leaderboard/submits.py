@@ -25,6 +25,8 @@ __all__ = ["AsyncSubmits", "Target", "checked_rows"]
 MOST_OVERTAKEN = 100
 ROWS = 100
 """How many scores one script takes."""
+NAMED = 16
+"""To name so many overtaken costs a server about as much as a score does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,9 @@ class AsyncSubmits(BoardFlow):
     ) -> dict[str, Submission]:
         """Give many members a score each, as ``submit`` does one after the other.
 
-        Up to 100 scores (divided by the number of periods) are one step and one round trip; more travel
-        in slices of that size, so that none of them holds the server up.
+        Up to 100 scores (divided by the number of periods, and by up to 7 if ``overtaken`` is asked for) are
+        one step and one round trip; more travel in slices of that size, so that none of them holds the
+        server up.
 
         Args:
             scores: A score for each member.
@@ -152,7 +155,7 @@ class AsyncSubmits(BoardFlow):
         self._check_instant(at)
         done: dict[str, Submission] = {}
         targets = await self._targets(rule, at)
-        size = max(1, ROWS // len(targets))
+        size = max(1, ROWS * NAMED // (len(targets) * (NAMED + limit)))
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             reply = await self._port.run(

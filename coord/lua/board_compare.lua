@@ -9,6 +9,7 @@
 --         and twice the rank then, 0 for one who is or was not there}; {} if there is no such snapshot.
 local keys, order, ties, words = KEYS, ARGV[1], ARGV[2], ARGV
 -- include board
+-- include ranks
 
 local board, snapshot = opened(keys, 0), opened(keys, 5)
 local taken = redis.call('HGET', snapshot.meta, '')

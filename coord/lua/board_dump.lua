@@ -10,6 +10,8 @@
 local keys, cursor, count, words = KEYS, ARGV[1], ARGV[2], ARGV
 -- include board
 
+local SLICE = 1000 -- unpack() has a limit
+
 local board = opened(keys, 0)
 local found, members = nil, {}
 if cursor == '' then
@@ -27,7 +29,13 @@ else
     end
   end
 end
-local noted = metas(board, members)
+local noted = {}
+for from = 1, #members, SLICE do
+  local upto = math.min(from + SLICE - 1, #members)
+  for i, one in ipairs(redis.call('HMGET', board.meta, unpack(members, from, upto))) do
+    noted[from + i - 1] = one
+  end
+end
 local reply = {found[1]}
 for i, member in ipairs(members) do
   local entry, score = find(board, member)

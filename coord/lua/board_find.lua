@@ -4,26 +4,32 @@
 -- ARGV[1]    order    desc | asc: how to read it
 -- ARGV[2]    ties     how equal scores rank: ordinal | competition | modified | dense | fractional
 -- ARGV[3..]  members  who, one or more
--- Returns for each member twice the rank, member, score as text, note or nil; 0, member, "", nil for one
---         that is not on the board.
+-- Returns the columns of the rows: {twice the rank}, {score as text}, {note or nil}; 0, nil, nil for a member that
+--         is not on the board.
 local keys, order, ties, words = KEYS, ARGV[1], ARGV[2], ARGV
 -- include board
+-- include ranks
 
 local board = opened(keys, 0)
-local members = {unpack(words, 3)}
-local entries = members
+local entries, scores
 if board.first then
-  entries = redis.call('HMGET', board.reached, unpack(members))
+  entries = redis.call('HMGET', board.reached, unpack(words, 3))
   for i, digits in ipairs(entries) do
-    entries[i] = digits and digits .. members[i] or ''
+    entries[i] = digits and digits .. words[i + 2] or ''
   end
+  scores = redis.call('ZMSCORE', board.entries, unpack(entries))
+else
+  scores = redis.call('ZMSCORE', board.entries, unpack(words, 3))
 end
-local scores = redis.call('ZMSCORE', board.entries, unpack(entries))
-local noted = metas(board, members)
-local reply = {}
-for i, member in ipairs(members) do
-  local at, score = 4 * (i - 1), scores[i]
-  reply[at + 1] = score and twice_rank(board, ties, order, entries[i], score) or 0
-  reply[at + 2], reply[at + 3], reply[at + 4] = member, score or '', noted[i]
+local noted = redis.call('HMGET', board.meta, unpack(words, 3))
+local ranks, shared = {}, {}
+for i = 1, #scores do
+  local score = scores[i]
+  local twice = not score and 0 or shared[score]
+  if not twice then
+    twice = twice_rank(board, ties, order, entries and entries[i] or words[i + 2], score)
+    shared[score] = ties ~= 'ordinal' and twice or nil
+  end
+  ranks[i] = twice
 end
-return reply
+return {ranks, scores, noted}

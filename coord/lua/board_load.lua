@@ -12,6 +12,7 @@ local keys, tiebreak, ttl, words = KEYS, ARGV[1], ARGV[2], ARGV
 
 local board = opened(keys, 0)
 board.first = tiebreak == 'first'
+local put = writers()
 for at = 3, #words, 5 do
   local member, digits = words[at], words[at + 2]
   put(board, member, tonumber(words[at + 1]) + 0, digits, find(board, member))

@@ -10,12 +10,15 @@
 -- ARGV[6] further  after: the entry where it ended; near: an entry, which need not be on the board, with
 --                  `size` rows before and after the place where it would stand; score: the highest score
 -- ARGV[7] skip     score: how many rows to skip
--- Returns {how many members there are, the last row's entry or "" if none stands after it, then for each row
---         twice the rank, member, score as text, note or nil}.
+-- Returns {how many members there are, the last row's entry or "" if none stands after it, then the columns of
+--         the rows: {twice the rank}, {member}, {score as text}, {note or nil}}.
 -- Around a member near an end the rows shift rather than run short: they are min(size, members) always.
 local keys, order, ties, size, where = KEYS, ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local start, further, skip = ARGV[5], ARGV[6], tonumber(ARGV[7])
 -- include board
+-- include ranks
+-- include rows
+-- include places
 
 local board = opened(keys, 0)
 local total = redis.call('ZCARD', board.entries)
@@ -33,9 +36,9 @@ elseif where == 'near' then
 elseif where == 'around' then
   local entry, score = find(board, start)
   if not entry then
-    return {total, ''}
+    return {total, '', {}, {}, {}, {}}
   end
-  local position = place(board, order, entry, score)
+  local position = twice_rank(board, 'ordinal', order, entry, score) / 2 - 1
   start = math.max(0, math.min(position - math.floor(size / 2), total - size))
 else
   local inside = redis.call('ZCOUNT', board.entries, start, further)
@@ -43,6 +46,6 @@ else
   start = skip + (string.find(best, 'inf') and 0 or better(board.entries, order, best))
   size = math.min(size, inside - skip)
 end
-local entries, scores = rows(board, order, start, size)
-local follows = start + #entries < total and entries[#entries] or ''
-return append({total, follows}, board, ties, order, start, entries, scores)
+local twice, members, scores, notes, last = ranked(board, ties, order, start, size)
+local follows = last and start + #members < total and last or ''
+return {total, follows, twice, members, scores, notes}

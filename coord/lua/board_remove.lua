@@ -9,8 +9,11 @@
 -- Returns {how many were taken off by best, how many by name, how many scores had lapsed}.
 local keys, order, best, most, words = KEYS, ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV
 -- include board
+-- include ranks
+-- include rows
 
 local board = opened(keys, 0)
+local _, forget = writers()
 local named, trimmed = 0, 0
 for at = 4, #words do
   named = named + forget(board, words[at])
@@ -19,7 +22,7 @@ if best then
   local total = redis.call('ZCARD', board.entries)
   local start = math.max(best, total - most)
   for _, entry in ipairs((rows(board, order, start, total - start))) do
-    trimmed = trimmed + forget(board, member_of(board, entry))
+    trimmed = trimmed + forget(board, board.first and string.sub(entry, DIGITS + 1) or entry)
   end
 end
 return {trimmed, named, board.lapsed or 0}

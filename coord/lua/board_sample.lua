@@ -12,6 +12,9 @@
 local keys, order, count, after = KEYS, ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local entry, upto, last = ARGV[4], ARGV[5], ARGV[6]
 -- include board
+-- include ranks
+-- include rows
+-- include places
 
 local board = opened(keys, 0)
 local before = after == '' and 0 or passed(board, order, after, entry)

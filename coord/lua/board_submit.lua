@@ -13,17 +13,23 @@
 --                             after that, milliseconds
 -- ARGV[6+3n..]     rows       for each: member, score as text, whether there is a note (1 or 0), the note
 -- Returns for each board, for each row {score, changed 1 or 0, twice the rank, twice the rank before or 0,
---         {for each overtaken: twice the rank, member, score, note}, score before or nil}; instead of all that
---         {"sum", member} if a sum would lose points, {"tiebreak", the board's} if that is not the one given.
+--         nil or of those overtaken {{twice the rank}, {member}, {score}, {note}}, score before or nil}; instead of
+--         all that {"sum", member} if a sum would lose points, {"tiebreak", the board's} if that is not the one
+--         given.
 -- TTL of a period: its end plus its retention; for a period already over, now plus that.
 local keys, order, ties, tiebreak = KEYS, ARGV[1], ARGV[2], ARGV[3]
 local limit, ttl, words = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV
 -- include board
+-- include ranks
 
 local WHOLE = 9007199254740992 -- from here on a double holds only some of the whole numbers
-local now = math.floor(micros() / 1000)
+local put, forget, text, micros = writers()
 local count = #keys / 5
 local first_row = 6 + 3 * count
+
+local function millis()
+  return math.floor(micros() / 1000)
+end
 
 -- Add, or give nothing if points would be lost: the error of a sum is itself a double (Knuth's TwoSum).
 local function sum(a, b)
@@ -62,16 +68,18 @@ for b = 1, count do
   boards[b] = board
 end
 for _, board in ipairs(boards) do
-  for at = first_row, #words, 4 do
-    local member = words[at]
-    local lapses = board.lapsed and redis.call('ZSCORE', board.expiry, member)
-    if lapses and tonumber(lapses) <= now then
-      forget(board, member)
-    end
-    if board.keep == 'sum' then
-      local _, old = find(board, member)
-      if old and not sum(tonumber(old), tonumber(words[at + 1])) then
-        return {'sum', member}
+  if board.lapsed or board.keep == 'sum' then
+    for at = first_row, #words, 4 do
+      local member = words[at]
+      local lapses = board.lapsed and redis.call('ZSCORE', board.expiry, member)
+      if lapses and tonumber(lapses) <= millis() then
+        forget(board, member)
+      end
+      if board.keep == 'sum' then
+        local _, old = find(board, member)
+        if old and not sum(tonumber(old), tonumber(words[at + 1])) then
+          return {'sum', member}
+        end
       end
     end
   end
@@ -79,27 +87,25 @@ end
 
 -- Name those who stood before the member and now stand after it; under a shared rank, those who had a
 -- better score and now have a worse one. A newcomer overtakes all that it leaves behind.
-local function overtaken(board, entry, score, old, old_place)
-  local from, upto
+local function overtaken(board, entry, score, old, previous)
+  -- include rows
+
+  local from, last
   if ties == 'ordinal' then
-    from = place(board, order, entry, score) + 1
-    upto = old and old_place + 1
+    from = twice_rank(board, ties, order, entry, score) / 2
+    last = old and previous / 2
   else
-    from = better(board.entries, order, score) + equal(board.entries, score)
-    upto = old and better(board.entries, order, old)
+    from = better(board.entries, order, score, true)
+    last = old and better(board.entries, order, old)
   end
-  upto = math.min(upto or redis.call('ZCARD', board.entries), from + limit)
-  local entries, scores = rows(board, order, from, upto - from)
-  return append({}, board, ties, order, from, entries, scores)
+  last = math.min(last or redis.call('ZCARD', board.entries), from + limit)
+  local ranks, members, scores, notes = ranked(board, ties, order, from, last - from)
+  return {ranks, members, scores, notes}
 end
 
 local function submit(board, member, points, note)
   local entry, old = find(board, member)
-  local previous, old_place = 0, nil
-  if old then
-    previous = twice_rank(board, ties, order, entry, old)
-    old_place = ties == 'ordinal' and previous / 2 - 1
-  end
+  local previous = old and twice_rank(board, ties, order, entry, old) or 0
   local score, wins = chosen(board.keep, old and tonumber(old), points)
   local changed = not old or score ~= tonumber(old)
   if changed then
@@ -116,10 +122,10 @@ local function submit(board, member, points, note)
     redis.call('HSET', board.meta, member, note)
   end
   if ttl then
-    redis.call('ZADD', board.expiry, text(now + ttl), member)
+    redis.call('ZADD', board.expiry, text(millis() + ttl), member)
   end
-  local rank = twice_rank(board, ties, order, entry, score)
-  local passed = limit > 0 and changed and overtaken(board, entry, score, old, old_place) or {}
+  local rank = changed and twice_rank(board, ties, order, entry, score) or previous
+  local passed = limit > 0 and changed and overtaken(board, entry, score, old, previous) or false
   return {score, changed and 1 or 0, rank, previous, passed, old or false}
 end
 
@@ -132,7 +138,7 @@ for b, board in ipairs(boards) do
     done[#done + 1] = submit(board, words[at], points, note)
   end
   if board.ends then
-    local dies = string.format('%.0f', math.max(board.ends, now) + board.retain)
+    local dies = string.format('%.0f', math.max(board.ends, millis()) + board.retain)
     for _, key in ipairs({board.entries, board.scores, board.reached, board.meta, board.expiry}) do
       redis.call('PEXPIREAT', key, dies)
     end

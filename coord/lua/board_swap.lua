@@ -8,6 +8,7 @@
 local keys, ttl, taken = KEYS, tonumber(ARGV[1]), ARGV[2] == '1'
 -- include board
 
+local _, _, text, micros = writers()
 for i = 1, 5 do
   local made, goes = keys[i], keys[i + 5]
   redis.call('UNLINK', goes)

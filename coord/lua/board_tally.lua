@@ -7,13 +7,19 @@
 --         of these stand before the entry}.
 local keys, order, words = KEYS, ARGV[1], ARGV
 -- include board
+-- include places
 
 local board = opened(keys, 0)
 local reply = {redis.call('ZCARD', board.entries)}
 for at = 2, #words, 2 do
   local score, entry = words[at], words[at + 1]
-  reply[#reply + 1] = better(board.entries, order, score)
-  reply[#reply + 1] = equal(board.entries, score)
-  reply[#reply + 1] = entry == '' and 0 or (preceding(board, score, entry))
+  local level, before
+  if entry == '' then
+    level, before = redis.call('ZCOUNT', board.entries, score, score), 0
+  else
+    level, before = preceding(board, score, entry)
+  end
+  local i = #reply
+  reply[i + 1], reply[i + 2], reply[i + 3] = better(board.entries, order, score), level, before
 end
 return reply

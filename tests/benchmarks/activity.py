@@ -139,7 +139,7 @@ def _retention(bench: Bench) -> Table:
 
 
 def _asked(bench: Bench) -> Table:
-    once = replace(bench, effort=Effort(quick=True, times=1))
+    once = replace(bench, effort=Effort(quick=True))
     ids, names = bench.effort.of(2**22, 2**27), bench.effort.of(2**17, 2**20)
     rows = [Contestant(question, COORD, {"question": question}) for question in QUESTIONS]
     results = compare(once, f"{WORK}:asked", rows, ids=ids, names=names)

@@ -24,23 +24,25 @@ SLICE = 5000
 WARM_UP = 50
 FRIENDS = 100
 ROWS = 25
+LIMIT = 200
+"""Steps that take so many microseconds are looked at one by one."""
 SPREAD = 7919
 """Prime to the sizes, so that members have different scores."""
 
 
-def _member(number: int) -> str:
+def player(number: int) -> str:
     return f"player:{number:07}"
 
 
-def _fill(client: Any, members: int, tiebreak: str) -> None:
+def fill(client: Any, members: int, tiebreak: str) -> None:
     """Write a board as coord keeps it, as fast as the server takes it; each member has a score of its own."""
     for start in range(0, members, SLICE):
         numbers = range(start, min(start + SLICE, members))
-        scores = {_member(number): number * SPREAD % members for number in numbers}
+        scores = {player(number): number * SPREAD % members for number in numbers}
         with client.pipeline(transaction=False) as pipe:
             pipe.zadd(f"{KEY}:scores", {str(score): score for score in scores.values()})
             if tiebreak == "first":
-                digits = {_member(number): f"{number:016}" for number in numbers}
+                digits = {player(number): f"{number:016}" for number in numbers}
                 pipe.hset(f"{KEY}:reached", mapping=digits)
                 pipe.zadd(KEY, {digits[member] + member: score for member, score in scores.items()})
             else:
@@ -52,7 +54,7 @@ def _fill(client: Any, members: int, tiebreak: str) -> None:
 
 def _opened(urls: list[str], members: int, tiebreak: str) -> tuple[Any, Any]:
     client = import_module("redis").Redis.from_url(urls[0])
-    _fill(client, members, tiebreak)
+    fill(client, members, tiebreak)
     board = import_module("coord").Coord.connect(urls[0]).leaderboard(NAME, tiebreak=tiebreak)
     return client, board
 
@@ -68,7 +70,7 @@ def growth(urls: list[str], members: int, tiebreak: str, seconds: float) -> Samp
     dice = random.Random(members)
 
     def someone() -> str:
-        return _member(dice.randrange(members))
+        return player(dice.randrange(members))
 
     things: dict[str, Callable[[], object]] = {
         "submit": lambda: board.submit(someone(), dice.randrange(members)),
@@ -155,11 +157,11 @@ def sharded(urls: list[str], members: int, shards: int, seconds: float) -> Sampl
 def bare(urls: list[str], members: int, seconds: float) -> Sample:
     """Submit and ask for the rank with bare commands in one pipeline: no rule, no rank before, no ties."""
     client = import_module("redis").Redis.from_url(urls[0])
-    _fill(client, members, "name")
+    fill(client, members, "name")
     dice = random.Random(members)
 
     def submit() -> None:
-        member = _member(dice.randrange(members))
+        member = player(dice.randrange(members))
         with client.pipeline(transaction=True) as pipe:
             pipe.zadd(KEY, {member: dice.randrange(members)})
             pipe.zrevrank(KEY, member)
@@ -168,32 +170,55 @@ def bare(urls: list[str], members: int, seconds: float) -> Sample:
     return {"submit_rate": _repeated(client, submit, seconds)[0]}
 
 
-def upkeep(urls: list[str], members: int, tiebreak: str, thing: str) -> Sample:
-    """Do a large thing to a board, and see how long each of its scripts held the server up.
+def upkeep(urls: list[str], members: int, tiebreak: str) -> Sample:
+    """Do one large thing after another to a board, and see how long each of its steps held the server up.
 
     Returns:
-        ``seconds`` in all, ``each`` command in milliseconds by the clock, ``scripts`` how many there were,
-        ``cpu`` milliseconds of the server's processor time for each of them on average.
+        For each thing ``/seconds`` in all, ``/steps``, the milliseconds that they took on average by the
+        server's account (``/mean``), the longest of them (``/longest``), and how many took ``/over`` 5.
     """
     client, board = _opened(urls, members, tiebreak)
+    hub = import_module("coord").Coord.connect(urls[0])
+    small, result = (hub.leaderboard(name, tiebreak=tiebreak) for name in ("small", "result"))
+    small.submit_many({player(number): number for number in range(0, members, 100)})
     things: dict[str, Callable[[], object]] = {
-        "trim to half": lambda: board.trim(members // 2),
+        "merge with one of a hundredth": lambda: result.merge(board, small),
+        "intersect with that": lambda: result.merge(board, small, how="intersection"),
         "snapshot": lambda: board.snapshot("benchmark"),
-        "merge with itself": lambda: board.merge(board, board),
+        "500 ranks": lambda: [
+            board.ranks_of(map(player, range(at, at + 500))) for at in range(0, 10_000, 500)
+        ],
+        "pages of 1,000": lambda: [board.page(number, 1000) for number in range(1, 21)],
+        "submit 100 scores": lambda: [
+            board.submit_many({player(number): number for number in range(at, at + 100)})
+            for at in range(0, 2000, 100)
+        ],
+        "submit 100 and name 100 overtaken": lambda: [
+            board.submit_many({player(at + n): members + at + n for n in range(100)}, overtaken=100)
+            for at in range(0, 2000, 100)
+        ],
+        "trim to nine tenths": lambda: board.trim(members * 9 // 10),
         "clear": board.clear,
     }
-    board.rank("nobody")
-    client.config_set("slowlog-max-len", 1_000_000)
-    client.config_set("slowlog-log-slower-than", 0)
-    client.slowlog_reset()
-    spent, started = _cpu(client), time.perf_counter()
-    things[thing]()
-    took, spent = time.perf_counter() - started, _cpu(client) - spent
-    client.config_set("slowlog-log-slower-than", -1)
-    log = client.slowlog_get(1_000_000)
-    each = [one["duration"] / 1000 for one in log if one["command"][:4] in (b"EVAL", b"UNLI")]
-    client.slowlog_reset()
-    return {"seconds": took, "scripts": len(each), "each": each, "cpu": spent / len(each) / 1000}
+    client.config_set("slowlog-max-len", 100_000)
+    client.config_set("slowlog-log-slower-than", LIMIT)
+    sample: Sample = {}
+    for name, thing in things.items():
+        client.slowlog_reset()
+        before, started = _steps(client), time.perf_counter()
+        thing()
+        seconds, after = time.perf_counter() - started, _steps(client)
+        steps, mean = after[0] - before[0], (after[1] - before[1]) / (after[0] - before[0]) / 1000
+        slow = [one["duration"] / 1000 for one in client.slowlog_get(100_000)]
+        sample |= {f"{name}/seconds": seconds, f"{name}/steps": steps, f"{name}/mean": mean}
+        sample |= {f"{name}/longest": max(slow, default=mean), f"{name}/over": sum(one > 5 for one in slow)}
+    return sample
+
+
+def _steps(client: Any) -> tuple[int, float]:
+    told = client.info("commandstats")
+    done = [told[name] for name in ("cmdstat_evalsha", "cmdstat_eval", "cmdstat_unlink") if name in told]
+    return sum(one["calls"] for one in done), sum(one["usec"] for one in done)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ Sample = dict[str, Any]
 """What one measurement found: a figure, or a list of observations, by name."""
 
 ROOT = Path(__file__).resolve().parents[2]
-LONGEST = 120.0
+LONGEST = 300.0
 DASH, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 
 
@@ -61,12 +61,11 @@ class Effort:
     """How much time to spend."""
 
     quick: bool
-    times: int = 0
 
     @property
     def rounds(self) -> int:
         """How often each contestant is measured."""
-        return self.times or self.of(3, 5)
+        return self.of(3, 5)
 
     def of(self, quick: T, full: T) -> T:
         """Choose between two amounts."""
