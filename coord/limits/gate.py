@@ -84,14 +84,22 @@ class Gate:
 
         Raises:
             RateLimited: That moment is further away than ``within`` seconds. Nothing is charged.
+            RuntimeError: The caller must not sleep where it is, and would have to. Nothing is charged.
         """
         if self._shadow:
             return await self.take(groups)
-        longest = LONGEST_WAIT if within * 1_000_000 >= LONGEST_WAIT else micros(within)
+        patience, refusal = within, None
+        try:
+            self._port.admit(waits=within > 0)
+        except RuntimeError as error:
+            patience, refusal = 0.0, error  # what is free now may be had, but no turn be booked
+        longest = LONGEST_WAIT if patience * 1_000_000 >= LONGEST_WAIT else micros(patience)
         verdict = await self._attempt("reserve", longest, groups)
         if verdict.decision.source == "fallback":
-            verdict = Verdict(await self._wait_locally(groups, verdict.decision, within))
+            verdict = Verdict(await self._wait_locally(groups, verdict.decision, patience))
         if not verdict.decision:
+            if refusal is not None and verdict.decision.retry_after <= within:
+                raise refusal
             raise RateLimited(groups[0][0].subject, verdict.decision)
         if verdict.decision.delay and verdict.charges:
             try:
