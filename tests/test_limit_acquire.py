@@ -280,7 +280,9 @@ async def test_a_sync_limiter_does_not_wait_in_a_running_event_loop(
             api.acquire("u", timeout=0)
 
         assert same(before, dump(client, prefix)), "no turn was booked for nobody"
-        await anyio.to_thread.run_sync(lambda: limiter(hub, kind, limit=1, period=0.01, name="x").acquire("u"))
+        await anyio.to_thread.run_sync(
+            lambda: limiter(hub, kind, limit=1, period=0.01, name="x").acquire("u")
+        )
 
 
 async def test_a_sync_limiter_that_falls_back_does_not_wait_there_either() -> None:
