@@ -57,7 +57,9 @@ class Connecting:
         until = uptime() + within
         self._make_room(until)
         found: Future[Any] = Future()
-        thread = threading.Thread(target=_get, args=(pool, words, found), name="coord connects", daemon=True)
+        thread = threading.Thread(
+            target=_get, args=(pool, words, found), name="connecting for coord", daemon=True
+        )
         self._threads.append(thread)
         thread.start()
         try:
@@ -68,6 +70,7 @@ class Connecting:
             raise
         if found.cancel():
             raise self._timed_out(f"no connection within {within:g} s")
+        thread.join()  # it has nothing left to do
         return Line(pool, found.result())
 
     def _make_room(self, until: float) -> None:
