@@ -89,10 +89,10 @@ def _left(until: float) -> float:
 
 
 def _has_one_at_hand(pool: Any) -> bool:
-    free = getattr(pool, "_available_connections", None)
+    free: Any = getattr(pool, "_available_connections", ())
     try:
-        connection = free[-1]  # type: ignore[index]  # None has no last either
-    except (IndexError, TypeError):
+        connection = free[-1]
+    except IndexError:
         return False
     found = getattr(connection, "_sock", None)
     if not isinstance(found, socket.socket):

@@ -131,7 +131,7 @@ class LimitRoom:
         script = APPLY
         if len(items) > 1:
             count = len(items)
-            script = replace(APPLY, parse=lambda reply: _answer(reply, count), repeatable=verb == "look")
+            script = Script("limit_apply", lambda reply: _answer(reply, count), verb == "look")
         return script(keys, *words, *marks)
 
     def denials(self, policy: Policy) -> Denials:
