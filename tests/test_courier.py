@@ -43,7 +43,7 @@ class ScriptedWire:
         self.taken = 0
         self.refreshed = 0
 
-    async def take(self, key: str | None, node: Any) -> object:
+    async def take(self, key: str | None, node: Any, *, within: float = 0) -> object:
         if self.answers and isinstance(self.answers[0], tuple):
             raise self.answers.pop(0)[0]
         self.taken += 1

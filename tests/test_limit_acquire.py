@@ -260,3 +260,34 @@ async def test_a_line_longer_than_can_be_counted_is_a_denial(coord: Any) -> None
 def test_a_bad_timeout_is_refused_before_anything_is_sent(timeout: Any) -> None:
     with Coord.connect("redis://127.0.0.1:1") as hub, pytest.raises((TypeError, ValueError), match="timeout"):
         hub.token_bucket("b", rate=1).acquire("u", timeout=timeout)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_sync_limiter_does_not_wait_in_a_running_event_loop(
+    server: str, client: Any, prefix: str, no_leaks: None, kind: str
+) -> None:
+    with Coord.connect(server, prefix=prefix) as hub:
+        api = limiter(hub, kind, limit=2)
+        assert api.acquire("u", 2).decision, "what is free needs no wait"
+        before = dump(client, prefix)
+        with pytest.raises(RuntimeError, match="use AsyncCoord"):
+            api.acquire("u")
+        with pytest.raises(RuntimeError, match="use AsyncCoord"), hub.limits(api).slot("u", timeout=300):
+            pass
+        with pytest.raises(RateLimited):
+            api.acquire("u", timeout=0.001)
+        with pytest.raises(RateLimited):
+            api.acquire("u", timeout=0)
+
+        assert same(before, dump(client, prefix)), "no turn was booked for nobody"
+        await anyio.to_thread.run_sync(
+            lambda: limiter(hub, kind, limit=1, period=0.01, name="x").acquire("u")
+        )
+
+
+async def test_a_sync_limiter_that_falls_back_does_not_wait_there_either() -> None:
+    with Coord.connect("unix:///no/such/server.sock") as hub:
+        api = hub.token_bucket("b", rate=1, period=5, on_error="local")
+        assert api.acquire("u").decision.source == "fallback"
+        with pytest.raises(RuntimeError, match="use AsyncCoord"):
+            api.acquire("u")

@@ -10,7 +10,6 @@ import random
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,18 +17,23 @@ import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import coord
 from coord import AsyncCoord, Coord, RateLimited
+from coord._engine.port import step as stepped
+from coord._engine.replies import as_int
+from coord._engine.script import Command
+from coord.limits.room import APPLY, BUCKET, OF_ONE
 from tests.conftest import keys_of
 from tests.limit_models import BucketModel, CounterModel, FixedModel, LogModel, fits_at
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from coord._engine.script import Script
+    from coord.limits.room import Answer
     from tests.limit_models import Model
 
+PTTL = Command("PTTL", parse=as_int, repeatable=True)
 START = 1_700_000_000_000_000
-LUA = Path(coord.__file__).parent / "lua"
 KINDS = ["bucket", "exact", "approximate", "fixed"]
 slow = settings(
     max_examples=40,
@@ -143,6 +147,68 @@ def test_a_limiter_equals_its_model(kind: str, steps: list[Step], limit: int, pe
             check(step, model, now, answers[-1])
 
 
+def test_a_long_log_is_read_to_where_it_matters() -> None:
+    """It is read a slice at a time; expired entries and a great cost reach over many slices."""
+    now = START
+    with time_machine.travel(now / 1e6, tick=False) as clock, Coord.connect("memory://") as hub:
+        answers = spy_on(hub)
+        limiter, model = pair(hub, "exact", 300, 1)
+        taking = [Step(1_000, "take", 1, 0)] * 300
+        probing = [Step(0, "look", cost, 0) for cost in (1, 15, 16, 17, 100, 250, 300)]
+        for one in [*taking, *probing, Step(760_000, "take", 1, 0), *probing, Step(2_000_000, "take", 1, 0)]:
+            now += one.pause
+            clock.move_to(now / 1e6)
+            perform(limiter, one)
+            check(one, model, now, answers[-1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@slow
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.one_of(st.integers(0, 3_000), st.integers(-1_000_000, 4_000_000)),
+            st.sampled_from(["take", "take", "reserve", "look", "settle", "penalize", "other precision"]),
+            st.integers(0, 7),
+            st.sampled_from([0, 1, 300_000, 5_000_000]),
+        ),
+        max_size=30,
+    )
+)
+def test_a_limit_alone_is_decided_as_one_of_several(
+    kind: str, steps: list[tuple[int, str, int, int]]
+) -> None:
+    """The script of its kind answers as the one for any number of limits does, and leaves the same TTL."""
+    now = START
+    with time_machine.travel(now / 1e6, tick=False) as clock, Coord.connect("memory://") as hub:
+        policy = pair(hub, kind, 7, 1)[0]._flow._policy
+        words = {policy.kind: policy.words}
+        if other := {"log": "counter", "counter": "log"}.get(policy.kind):
+            words[other] = (other, *policy.words[1:])
+        chosen = policy.kind
+
+        def run(what: Script[Answer] | Command[int], key: str, *args: Any) -> Any:
+            return stepped(hub._port.run(what([key], *args)))
+
+        for pause, verb, cost, operand in steps:
+            now += pause
+            clock.move_to(now / 1e6)
+            if verb == "other precision":
+                chosen = other or chosen
+                other = policy.kind if chosen != policy.kind else other
+            elif verb in {"settle", "penalize"}:
+                for key in "ab":
+                    run(APPLY, key, verb, operand, *words[chosen], cost - 3)
+            else:
+                alone = (cost, *words[chosen][1 : 3 if chosen == "fixed" else 5])
+                answers = (
+                    run(OF_ONE[chosen], "a", verb, operand, *alone),
+                    run(APPLY, "b", verb, operand, *words[chosen], cost),
+                )
+                assert answers[0] == answers[1]
+            assert run(PTTL, "a") == run(PTTL, "b")
+
+
 numbers = itertools.count()
 
 
@@ -210,23 +276,24 @@ end
 """Just enough of a server for the script, with a clock of its own."""
 
 
+@pytest.mark.parametrize("of", [BUCKET, APPLY], ids=lambda script: script.name)
 @pytest.mark.parametrize(
     ("rate", "period", "burst"), [(7, 1, 7), (0.1, 3, 5), (3, 7, 4), (100_003, 86_400, 100_003)]
 )
-def test_decisions_do_not_drift(rate: float, period: float, burst: int) -> None:
+def test_decisions_do_not_drift(of: Script[Answer], rate: float, period: float, burst: int) -> None:
     """The script itself, in Lua without a server, so often that a lost fraction would show.
 
     ``COORD_DECISIONS=1000000`` in the environment for a million of each.
     """
     with Coord.connect("memory://") as hub:
-        words = hub.token_bucket("b", rate=rate, period=period, burst=burst)._flow._policy.words
+        policy = hub.token_bucket("b", rate=rate, period=period, burst=burst)._flow._policy
     lua = import_module("lupa.lua51").LuaRuntime()
     lua.execute(STUB)
-    script = lua.eval("loadstring")((LUA / "limit_apply.lua").read_text())
-    argv = lua.table_from(["take", "0", *map(str, words), "1"])
+    script = lua.eval("loadstring")(of.text)
+    words = (*policy.words, 1) if of is APPLY else (1, *policy.alone)
+    argv = lua.table_from(["take", "0", *map(str, words)])
     decide = lua.eval("decide")
-    unit = words[4]
-    gained, token = int(words[2]), int(words[3])
+    _, _, gained, token, unit, _ = policy.words
     missing, now, dice = 0, START, random.Random(burst)
     for _ in range(int(os.environ.get("COORD_DECISIONS", "25000"))):
         pause = dice.randrange(2 * token // gained + 2)

@@ -57,6 +57,23 @@ def whole(path: Path) -> str:
     )
 
 
+def creates(path: Path) -> set[str]:
+    """The commands of a file's own lines that may create a key."""
+    calls = re.findall(r"redis\.call\('(\w+)'([^)]*)\)", code(path.read_text()))
+    # A bit is only ever cleared where one is set, which creates nothing.
+    return CREATES & {name for name, args in calls if not (name == "SETBIT" and args.endswith(" 0"))}
+
+
+def sets_a_ttl(text: str) -> bool:
+    return bool(re.search(r"PEXPIRE|'PX(AT)?'", code(text))) or "'DEL', scratch" in code(text)
+
+
+@pytest.mark.parametrize("path", SHARED, ids=lambda path: path.stem)
+def test_what_shared_lines_create_gets_a_ttl(path: Path) -> None:
+    if creates(path) and path.stem != "board":
+        assert sets_a_ttl(path.read_text())
+
+
 def test_what_is_shared_is_included_by_several() -> None:
     for shared in SHARED:
         assert sum(f"-- include {shared.stem}\n" in path.read_text() for path in FILES) > 1
@@ -103,7 +120,7 @@ class TestScript:
 
     def test_it_names_its_keys_and_arguments_on_the_first_lines(self, path: Path) -> None:
         body = [line for line in code(path.read_text()).splitlines() if line.strip()]
-        opening = next(i for i, line in enumerate(body) if not line.startswith("local "))
+        opening = next((i for i, line in enumerate(body) if not line.startswith("local ")), len(body))
         late = "\n".join(body[opening:])
 
         assert not re.search(r"\b(KEYS|ARGV)\[\d+\]", late)
@@ -124,12 +141,8 @@ class TestScript:
             assert left.rstrip(")").endswith("'") or "format" in right or left in TEXTS, (left, right)
 
     def test_what_it_creates_gets_a_ttl(self, path: Path) -> None:
-        text = code(path.read_text())
-        calls = re.findall(r"redis\.call\('(\w+)'([^)]*)\)", text)
-        # A bit is only ever cleared where one is set, which creates nothing.
-        created = CREATES & {name for name, args in calls if not (name == "SETBIT" and args.endswith(" 0"))}
-        if created and path.stem not in PERMANENT:
-            assert re.search(r"PEXPIRE|'PX'", text) or "'DEL', scratch" in text
+        if creates(path) and path.stem not in PERMANENT:
+            assert sets_a_ttl(whole(path))
 
     def test_it_uses_nothing_that_a_supported_server_lacks(self, path: Path) -> None:
         text = whole(path)

@@ -286,8 +286,9 @@ class CoalescingWire:
         self._patience = patience
         self._line_ups: dict[str, _LineUp] = {}
 
-    async def take(self, key: str | None, node: Node | None) -> Route:
+    async def take(self, key: str | None, node: Node | None, *, within: float = inf) -> Route:
         """See ``Wire``. A connection is found when it is known what to send."""
+        del within
         return key, node
 
     async def ask(self, line: Route, words: tuple[Word, ...], seconds: float, *, asking: bool) -> Reply:

@@ -22,6 +22,7 @@ Each call has a deadline of its own, whatever timeouts the client was given.
 from __future__ import annotations
 
 import random
+from math import inf
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from coord.errors import WrongKeyType
@@ -52,8 +53,14 @@ class Wire(Protocol[Line]):
 
     faults: Faults
 
-    async def take(self, key: str | None, node: Node | None) -> Line:
-        """Get a live connection to the node that serves ``key``, or to the ``node`` named."""
+    async def take(self, key: str | None, node: Node | None, *, within: float = inf) -> Line:
+        """Get a live connection to the node that serves ``key``, or to the ``node`` named.
+
+        Args:
+            key: A key of the call, if it has one.
+            node: Where else than the key says.
+            within: How many seconds that may take, where the caller would wait for longer.
+        """
         ...
 
     async def ask(self, line: Line, words: tuple[Word, ...], seconds: float, *, asking: bool) -> Reply:
@@ -147,7 +154,7 @@ class Courier:
     ) -> Reply:
         wire, faults = self._wire, self._wire.faults
         try:
-            line = await wire.take(call.keys[0] if call.keys else None, node)
+            line = await wire.take(call.keys[0] if call.keys else None, node, within=until - self._now())
         except faults.broken as failure:
             raise NotExecutedError(failure) from failure
         try:

@@ -16,12 +16,14 @@ object share a slot. Rules that the property tests hold:
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import quote
 
 __all__ = ["LONGEST", "Keys", "escape"]
 
 LONGEST = 200
+MOST_REMEMBERED = 4096
 _SAFE = "@/+=,!$&"
 
 
@@ -37,12 +39,19 @@ def escape(text: str, what: str = "name") -> str:
     if not text:
         raise ValueError(f"{what} must not be empty")
     try:
-        escaped = quote(text, safe=_SAFE)
+        return (_remembered if len(text) <= LONGEST else _escaped)(text)
     except UnicodeEncodeError:
         raise ValueError(f"{what} {text!r} has lone surrogates, which UTF-8 cannot hold") from None
+
+
+def _escaped(text: str) -> str:
+    escaped = quote(text, safe=_SAFE)
     if len(escaped) <= LONGEST:
         return escaped
     return "#" + blake2b(text.encode(), digest_size=32).hexdigest()
+
+
+_remembered = lru_cache(MOST_REMEMBERED)(_escaped)  # the same few thousand names come again and again
 
 
 class Keys:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from anyio import CancelScope, move_on_after
 
+from coord._engine.connecting import Connecting
 from coord._engine.parking import Line, Parking
 from coord._engine.uptime import uptime
 
@@ -195,11 +196,12 @@ class BlockingWire:
         self._parking = Parking()
         self.is_cluster = hasattr(client, "get_node_from_key")
         self.faults = Faults.of(client)
+        self._connecting = Connecting(self.faults.timed_out)
 
-    async def take(self, key: str | None, node: Node | None) -> Line:
+    async def take(self, key: str | None, node: Node | None, *, within: float = inf) -> Line:
         """See ``Wire``."""
         pool = self._pool(key, node)
-        return self._parking.find(pool) or Line(pool, pool.get_connection(*_pool_args(pool)))
+        return self._parking.find(pool) or self._connecting.connect(pool, _pool_args(pool), within)
 
     def _pool(self, key: str | None, node: Node | None) -> Any:
         client = self._client
@@ -287,8 +289,9 @@ class SuspendingWire:
         self.is_cluster = hasattr(client, "get_node_from_key")
         self.faults = Faults.of(client)
 
-    async def take(self, key: str | None, node: Node | None) -> tuple[Any, Any]:
-        """See ``Wire``."""
+    async def take(self, key: str | None, node: Node | None, *, within: float = inf) -> tuple[Any, Any]:
+        """See ``Wire``. The port that runs this keeps the deadline."""
+        del within
         return await self.borrow(await self.home(key, node))
 
     async def home(self, key: str | None, node: Node | None, *, within: float = inf) -> Any:

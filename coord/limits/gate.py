@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from coord.limits.options import Behaviour
-    from coord.limits.policy import Item
-    from coord.limits.room import Answer, LimitRoom
+    from coord.limits.policy import Item, Policy
+    from coord.limits.room import Answer, LimitRoom, Row
 
 __all__ = ["Charge", "Gate", "Group"]
 
@@ -68,6 +68,7 @@ class Gate:
         self._budget = behaviour.patience
         self._shadow = behaviour.shadow
         self._hook = behaviour.on_decision
+        self._plain = self._hook is None and not self._shadow
         self._local = LocalLimits(room.port, behaviour.share)
 
     async def take(self, groups: Sequence[Group], more: int = 0) -> Verdict:
@@ -83,14 +84,22 @@ class Gate:
 
         Raises:
             RateLimited: That moment is further away than ``within`` seconds. Nothing is charged.
+            RuntimeError: The caller must not sleep where it is, and would have to. Nothing is charged.
         """
         if self._shadow:
             return await self.take(groups)
-        longest = LONGEST_WAIT if within * 1_000_000 >= LONGEST_WAIT else micros(within)
+        patience, refusal = within, None
+        try:
+            self._port.admit(waits=within > 0)
+        except RuntimeError as error:
+            patience, refusal = 0.0, error  # what is free now may be had, but no turn be booked
+        longest = LONGEST_WAIT if patience * 1_000_000 >= LONGEST_WAIT else micros(patience)
         verdict = await self._attempt("reserve", longest, groups)
         if verdict.decision.source == "fallback":
-            verdict = Verdict(await self._wait_locally(groups, verdict.decision, within))
+            verdict = Verdict(await self._wait_locally(groups, verdict.decision, patience))
         if not verdict.decision:
+            if refusal is not None and verdict.decision.retry_after <= within:
+                raise refusal
             raise RateLimited(groups[0][0].subject, verdict.decision)
         if verdict.decision.delay and verdict.charges:
             try:
@@ -132,6 +141,29 @@ class Gate:
         return decision
 
     async def _attempt(self, verb: str, operand: int, groups: Sequence[Group]) -> Verdict:
+        charges: Sequence[Charge] | None  # None if the server could not be asked
+        if len(groups) == 1 and verb != "reserve":
+            # The usual case, made short: there is never anything to take back.
+            answer = await self._ask(verb, operand, groups[0])
+            charges = None if answer is None else (Charge(groups[0], answer, verb == "look"),)
+        else:
+            charges = await self._charge_in_turn(verb, operand, groups)
+        if charges is None:
+            decision, charges = self._instead(verb, groups), ()
+        else:
+            decision = _decision(charges)
+            if not decision.allowed:
+                if len(charges) > 1:
+                    await self._take_back(charges)
+                charges = ()
+        if not self._plain:
+            decision = await self.tell(groups[0][0].subject, decision)
+        return Verdict(decision, tuple(charges))
+
+    async def _charge_in_turn(
+        self, verb: str, operand: int, groups: Sequence[Group]
+    ) -> Sequence[Charge] | None:
+        """Charge one group after the other until one denies; ``None`` if the server could not be asked."""
         charges: list[Charge] = []
         try:
             for group in groups:
@@ -141,28 +173,20 @@ class Gate:
                 if answer is None:
                     with contextlib.suppress(Exception):  # the server is in trouble
                         await self._take_back(charges)
-                    return Verdict(await self._told(groups, self._instead(verb, groups)))
+                    return None
                 if not answer.granted and verb != "look":
                     break
         except BaseException:
             with contextlib.suppress(Exception):
                 await self._port.finish(self._take_back(charges))
             raise
-        decision = _decision(charges)
-        if decision.allowed:
-            return Verdict(await self._told(groups, decision), tuple(charges))
-        if len(charges) > 1:
-            await self._take_back(charges)
-        return Verdict(await self._told(groups, decision))
+        return charges
 
     async def _charge(self, verb: str, operand: int, group: Group, charges: list[Charge]) -> Answer | None:
         answer = await self._ask(verb, operand, group)
         if answer is not None:
             charges.append(Charge(group, answer, verb == "look"))
         return answer
-
-    async def _told(self, groups: Sequence[Group], decision: Decision) -> Decision:
-        return await self.tell(groups[0][0].subject, decision)
 
     async def _take_back(self, charges: Sequence[Charge]) -> None:
         """Undo what was charged: a reservation that still waits as though it had never been made."""
@@ -230,27 +254,32 @@ class Gate:
 
 
 def _decision(charges: Sequence[Charge]) -> Decision:
+    if len(charges) == 1 and len(charges[0].group) == 1:
+        ((item,), answer, _) = charges[0]
+        return _part(item.policy, answer.rows[0], answer, granted=answer.granted)
     granted = all(charge.answer.granted for charge in charges)
-    parts: list[Decision] = []
-    for charge in charges:
-        for item, (remaining, wait, reset) in zip(charge.group, charge.answer.rows, strict=True):
-            policy = item.policy
-            allowed = charge.answer.granted or wait == 0
-            retry = 0.0 if allowed else wait / 1_000_000
-            delay = charge.answer.wait / 1_000_000 if granted else 0.0
-            parts.append(
-                Decision(
-                    allowed,
-                    policy.limit,
-                    remaining,
-                    retry,
-                    reset / 1_000_000,
-                    policy.name,
-                    policy.window,
-                    delay=delay,
-                )
-            )
+    parts = [
+        _part(item.policy, row, charge.answer, granted=granted)
+        for charge in charges
+        for item, row in zip(charge.group, charge.answer.rows, strict=True)
+    ]
     return combined(parts)
+
+
+def _part(policy: Policy, row: Row, answer: Answer, *, granted: bool) -> Decision:
+    remaining, wait, reset = row
+    allowed = answer.granted or wait == 0
+    return Decision(
+        allowed,
+        policy.limit,
+        remaining,
+        0.0 if allowed else wait / 1_000_000,
+        reset / 1_000_000,
+        policy.name,
+        policy.window,
+        "redis",
+        answer.wait / 1_000_000 if granted else 0.0,
+    )
 
 
 def combined(parts: Sequence[Decision]) -> Decision:

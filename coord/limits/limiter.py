@@ -133,6 +133,8 @@ class AsyncLimiter:
 
         Raises:
             RateLimited: The turn would come too late. Nothing was charged.
+            RuntimeError: A sync limiter would have to wait in a thread that runs an event loop. Nothing was
+                charged.
             TypeError: ``key`` is not a ``str``, or ``cost`` not an ``int``.
             ValueError: ``key`` is empty, or ``cost`` can never be allowed.
 

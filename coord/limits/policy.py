@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -34,8 +34,9 @@ class Policy:
         name: Its name.
         limit: The most that can be charged at once.
         window: Seconds in which ``limit`` comes back.
-        words: What the script is told about it, but for the cost.
+        words: What the script for several limits is told about it, but for the cost.
         gradual: Whether it comes back evenly, as in a bucket.
+        alone: What the script of its kind is told, but for the cost.
     """
 
     family: str
@@ -44,6 +45,16 @@ class Policy:
     window: float
     words: tuple[str, int, int, int, int, int]
     gradual: bool = False
+    alone: tuple[str, ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        numbers = self.words[1:3] if self.kind == "fixed" else self.words[1:5]
+        object.__setattr__(self, "alone", tuple(map(str, numbers)))  # spelled once, and not in each call
+
+    @property
+    def kind(self) -> str:
+        """How it is counted."""
+        return self.words[0]
 
     def item(self, keys: Keys, subject: str, cost: int) -> Item:
         """Make what one call asks of this limit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from coord._engine.replies import nothing, text
@@ -63,7 +64,10 @@ def _answer(reply: Reply, limits: int) -> Answer:
 
 
 def _one(reply: Reply) -> Answer:
-    return _answer(reply, 1)
+    """Read what is said of one limit, which is what is read most often."""
+    granted, wait, now, more, binding, remaining, until, reset, *marks = cast("list[int]", reply)
+    told = tuple([text(mark) for mark in marks]) if marks else ()
+    return Answer(granted == 1, wait, now, more, binding - 1, ((remaining, until, reset),), told)
 
 
 MOST_POLICIES = 1000
@@ -81,7 +85,13 @@ def _kept(found: dict[Policy, T], policy: Policy, make: Callable[[], T]) -> T:
 
 
 APPLY = Script("limit_apply", parse=_one, repeatable=False)
-LOOK = Script("limit_apply", parse=_one, repeatable=True)
+BUCKET = Script("limit_bucket", parse=_one, repeatable=False)
+FIXED = Script("limit_fixed", parse=_one, repeatable=False)
+COUNTER = Script("limit_counter", parse=_one, repeatable=False)
+LOG = Script("limit_log", parse=_one, repeatable=False)
+OF_ONE = {"bucket": BUCKET, "fixed": FIXED, "counter": COUNTER, "log": LOG}
+LOOKS = {kind: replace(script, repeatable=True) for kind, script in OF_ONE.items()}
+DECISIONS = frozenset({"take", "reserve", "look"})
 FORGET = Command("DEL", parse=nothing, repeatable=True)
 
 
@@ -108,15 +118,20 @@ class LimitRoom:
 
     def call(self, verb: str, operand: int, items: Sequence[Item], marks: Sequence[str] = ()) -> Call[Answer]:
         """Make the call that applies a verb to some limits."""
+        if len(items) == 1 and verb in DECISIONS:
+            policy, _, key, cost = items[0]
+            return (LOOKS if verb == "look" else OF_ONE)[policy.words[0]](
+                (key,), verb, str(operand), str(cost), *policy.alone
+            )
         words: list[str | int] = [verb, operand]
         for item in items:
             words += item.policy.words
             words.append(item.cost)
         keys = [item.key for item in items]
-        script = LOOK if verb == "look" else APPLY
+        script = APPLY
         if len(items) > 1:
             count = len(items)
-            script = Script("limit_apply", lambda reply: _answer(reply, count), script.repeatable)
+            script = Script("limit_apply", lambda reply: _answer(reply, count), verb == "look")
         return script(keys, *words, *marks)
 
     def denials(self, policy: Policy) -> Denials:

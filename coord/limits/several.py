@@ -96,6 +96,8 @@ class AsyncLimits:
 
         Raises:
             RateLimited: The turn would come too late. Nothing was charged.
+            RuntimeError: A sync limiter would have to wait in a thread that runs an event loop. Nothing was
+                charged.
 
         Complexity: O(n) for n limits, one round trip.
         """

@@ -1,0 +1,114 @@
+"""Connections that have to be made, within a call's own deadline.
+
+Theory
+------
+How long a client library takes to connect is the business of its own timeouts, of which there may be none,
+and of its retries. A server that does not answer would so cost a caller seconds that its call does not have.
+So another thread gets the connection, and the caller waits for it no longer than the call may take.
+
+Rules
+-----
+1. A thread is only asked where something has to be connected: not where the pool has a connection at hand
+   that can be used at once.
+2. A connection that comes too late goes back to its pool, for the next caller.
+3. At most ``MOST`` threads connect at a time, and what they wait for ends by the client's own timeouts. Who
+   comes when all are busy waits for one of them, and no longer than its call may take either.
+"""
+
+# pyright: basic
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from concurrent.futures import Future, wait
+from typing import Any
+
+from coord._engine.parking import Line
+from coord._engine.uptime import uptime
+
+__all__ = ["Connecting"]
+
+MOST = 16
+
+
+class Connecting:
+    """Gets connections from pools.
+
+    Args:
+        timed_out: What to raise if there is none in time.
+    """
+
+    def __init__(self, timed_out: type[Exception]) -> None:
+        self._timed_out = timed_out
+        self._threads: list[threading.Thread] = []
+
+    def connect(self, pool: Any, words: tuple[str, ...], within: float) -> Line:
+        """Get a live connection.
+
+        Args:
+            pool: From where.
+            words: What the pool wants to be told.
+            within: How many seconds that may take.
+        """
+        if _has_one_at_hand(pool):
+            return Line(pool, pool.get_connection(*words))
+        until = uptime() + within
+        self._make_room(until)
+        found: Future[Any] = Future()
+        thread = threading.Thread(
+            target=_get, args=(pool, words, found), name="connecting for coord", daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
+        try:
+            wait([found], _left(until))
+        except BaseException:  # the thread was interrupted
+            if not found.cancel():
+                found.add_done_callback(lambda _: found.exception() or pool.release(found.result()))
+            raise
+        if found.cancel():
+            raise self._timed_out(f"no connection within {within:g} s")
+        thread.join()  # it has nothing left to do
+        return Line(pool, found.result())
+
+    def _make_room(self, until: float) -> None:
+        while True:
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            if len(self._threads) < MOST:
+                return
+            if not _left(until):
+                raise self._timed_out("no connection in time: too many are being made")
+            with contextlib.suppress(IndexError):
+                self._threads[0].join(_left(until))
+
+
+def _left(until: float) -> float:
+    return min(max(0.0, until - uptime()), threading.TIMEOUT_MAX)
+
+
+def _has_one_at_hand(pool: Any) -> bool:
+    free: Any = getattr(pool, "_available_connections", ())
+    try:
+        connection = free[-1]
+    except IndexError:
+        return False
+    found = getattr(connection, "_sock", None)
+    if not isinstance(found, socket.socket):
+        return found is not None  # fakeredis, which connects to nothing
+    line = Line(pool, connection)
+    return line.is_watched() and line.is_quiet()
+
+
+def _get(pool: Any, words: tuple[str, ...], found: Future[Any]) -> None:
+    try:
+        connection = pool.get_connection(*words)
+    except BaseException as error:  # noqa: BLE001  # it is the caller's
+        if found.set_running_or_notify_cancel():
+            found.set_exception(error)
+    else:
+        if found.set_running_or_notify_cancel():
+            found.set_result(connection)
+        else:
+            pool.release(connection)
