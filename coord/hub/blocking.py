@@ -11,13 +11,9 @@ from coord._engine.keys import Keys
 from coord._engine.port import step
 from coord._engine.threads import ThreadPort
 from coord._engine.urls import CALL_TIMEOUT, open_sync
-from coord.activity import Activity, Marker, Track
 from coord.hub.suspending import SHORTEST_CALL, AsyncCoord
-from coord.leaderboard import Leaderboard, Schedule, Setup, ShardedLeaderboard
 from coord.limits import FixedWindow, LimitRoom, Limits, SlidingWindow, TokenBucket
 from coord.locks import Fenced, Lock, LockRoom, Locks
-from coord.periods import Calendar
-from coord.uniques import SlidingUniqueCounter, UniqueCounter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,9 +24,11 @@ if TYPE_CHECKING:
     from coord._engine.checks import Seconds
     from coord._engine.urls import Opened
     from coord._engine.wires import Client
-    from coord.leaderboard import Keep, Order, Season, Tiebreak, Ties
+    from coord.activity import Activity
+    from coord.leaderboard import Keep, Leaderboard, Order, Season, ShardedLeaderboard, Tiebreak, Ties
     from coord.limits import LimiterOptions, LimitsOptions
     from coord.limits.policy import Precision
+    from coord.uniques import SlidingUniqueCounter, UniqueCounter
 
 __all__ = ["Coord"]
 
@@ -192,12 +190,18 @@ class Coord:
         retain: Seconds | None = None,
         raw: bool = False,
     ) -> UniqueCounter:
+        from coord.periods import Calendar
+        from coord.uniques import UniqueCounter
+
         calendar = Calendar(period, tz, retain, self._clock, week_start)
         return UniqueCounter(self._port, self._keys, name, calendar, raw=raw)
 
     def sliding_unique_counter(
         self, name: str, *, window: Seconds = 300, buckets: int = 60, exact: bool = False
     ) -> SlidingUniqueCounter:
+        from coord.periods import Calendar
+        from coord.uniques import SlidingUniqueCounter
+
         calendar = Calendar("minute", "UTC", None, self._clock)
         return SlidingUniqueCounter(
             self._port, self._keys, name, calendar, window=window, buckets=buckets, exact=exact
@@ -213,6 +217,9 @@ class Coord:
         week_start: str = "monday",
         retain: Seconds | None = None,
     ) -> Activity:
+        from coord.activity import Activity, Marker, Track
+        from coord.periods import Calendar
+
         calendar = Calendar(period, tz, retain, self._clock, week_start)
         return Activity(Marker(self._port, calendar, ids), Track(self._keys, name))
 
@@ -231,6 +238,8 @@ class Coord:
         retain: Seconds | None = None,
         seasons: Sequence[Season] = (),
     ) -> Leaderboard:
+        from coord.leaderboard import Leaderboard, Schedule, Setup
+
         schedule = Schedule.of(
             period, tz=tz, week_start=week_start, retain=retain, seasons=seasons, clock=self._clock
         )
@@ -247,6 +256,8 @@ class Coord:
         ties: Ties = "competition",
         member_ttl: Seconds | None = None,
     ) -> ShardedLeaderboard:
+        from coord.leaderboard import Setup, ShardedLeaderboard
+
         return ShardedLeaderboard(
             Setup(self._port, self._keys, name, order, keep, ties, member_ttl=member_ttl), shards
         )
