@@ -538,6 +538,39 @@ async def test_a_connection_goes_back_in_time_to_its_pool(
     assert len(pool._in_use_connections) == 0
 
 
+async def test_a_connection_is_not_given_up_while_the_pool_has_no_other(
+    real_server: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a lease would be lost to those who crowd the pool."""
+    monkeypatch.setattr(trunk, "LONGEST", 0.05)
+    pool: Any = redis.asyncio.BlockingConnectionPool.from_url(real_server, max_connections=4, timeout=60)
+    client = redis.asyncio.Redis.from_pool(pool)
+    hub = AsyncCoord(client, prefix=prefix)
+
+    async def go_on() -> None:
+        while True:
+            await echo(hub, 1)
+
+    async with hub.lock("x", ttl=0.3) as lease:
+        calls = [asyncio.create_task(go_on()) for _ in range(3)]
+        held = [asyncio.create_task(pool.get_connection()) for _ in range(8)]
+        await asyncio.sleep(0.7)
+        assert lease.valid
+        assert not any(call.done() for call in calls)
+        for call in calls:
+            call.cancel()
+        taken = [one.result() for one in held if one.done()]
+        assert len(taken) == 3
+        for one in held:
+            one.cancel()
+        for connection in taken:
+            await pool.release(connection)
+        await asyncio.gather(*held, return_exceptions=True)
+    assert await echo(hub, 1) == b"1", "and once there is one, all goes on"
+    await hub.close()
+    await client.aclose()
+
+
 ALONE: dict[str, dict[str, Any]] = {
     "a small pool": {"max_connections": 3},
     "another encoding": {"encoding": "latin-1"},

@@ -12,8 +12,8 @@ import pytest
 import coord
 
 ROOT = Path(coord.__file__).parent
-NOT_ROOMS = {ROOT / name for name in ("__init__.py", "__main__.py", "compat.py", "quorum.py")}
-APART = {"_engine", "commands", "demo", "hub"}
+NOT_ROOMS = {ROOT / name for name in ("__init__.py", "__main__.py", "quorum.py")}
+APART = {"_engine", "commands", "compat", "demo", "hub"}
 PACKAGES = sorted({path.parent.name for path in ROOT.glob("*/__init__.py")} - APART)
 ROOMS = sorted(
     {*ROOT.glob("*.py"), *(path for one in PACKAGES for path in (ROOT / one).glob("*.py"))} - NOT_ROOMS

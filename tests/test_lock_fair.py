@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-OPERATIONS = int(os.environ.get("COORD_CHAOS", "5000"))
+OPERATIONS = int(os.environ.get("COORD_CHAOS", "2000"))
 MOST_WAITING = 6
 
 

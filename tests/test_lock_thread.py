@@ -68,11 +68,13 @@ class Rival:
         self._thread.join()
 
 
+@pytest.mark.parametrize("others", [(), ("w", "y")], ids=["one name", "several names"])
 async def test_a_body_that_blocks_the_loop_for_three_leases_keeps_its_lock(
-    server: str, prefix: str, no_leaks: None
+    server: str, prefix: str, no_leaks: None, others: tuple[str, ...]
 ) -> None:
     async with AsyncCoord.connect(server, prefix=prefix) as hub:
-        async with hub.lock("x", ttl=0.4, renew_in="thread") as lease:
+        make: Any = hub.locks if others else hub.lock
+        async with make("x", *others, ttl=0.4, renew_in="thread") as lease:
             with Rival(server, prefix) as rival:
                 time.sleep(1.2)
             assert lease.valid

@@ -97,7 +97,56 @@ async def test_a_copy_of_a_request_that_arrives_late_takes_the_lock_for_nobody(
         await hub.close()
 
 
+async def test_fences_grow_though_the_server_forgets_everything(flavour: str) -> None:
+    """By FLUSHALL and by a restart without data, as by eviction and by failover to an empty replica."""
+    from tests.flavours import awaitable
+
+    binary = servers.BINARIES["valkey9"]()
+    assert binary is not None
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    fences = []
+    with servers.running(binary) as process:
+        hub = awaitable(make.connect(url(process)))
+        for _ in range(3):
+            fences.append((await hub.lock("x").try_acquire()).fence)
+            with redis.Redis(port=process.port) as client:
+                client.flushall()
+    with servers.running(binary, port=process.port):
+        for _ in range(2):
+            lease = await hub.lock("x").try_acquire()
+            fences.append(lease.fence)
+            await lease.release()
+        await hub.close()
+
+    assert fences == sorted(set(fences))
+
+
 # Waking
+
+
+@pytest.mark.parametrize("fair", [False, True])
+async def test_a_free_lock_is_given_at_once_where_its_wake_ups_are_heard_already(
+    own_server: servers.Process, flavour: str, fair: bool
+) -> None:
+    """In a sync thread that runs a loop, too, as here; and however short the patience."""
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    with Coord.connect(url(own_server)) as direct:
+        hub = make.connect(url(own_server))
+        lock = hub.lock("x", fair=fair)
+        flow: Any = getattr(lock, "_flow", lock)
+        held = direct.lock("x").acquire()
+        waits = asyncio.create_task(asyncio.to_thread(lock.acquire) if flavour == "sync" else lock.acquire())
+        while not flow._room.wakeups.hears(flow._channel):
+            await asyncio.sleep(0.001)
+        held.release()
+        lease = await waits
+        await (asyncio.to_thread(lease.release) if flavour == "sync" else lease.release())
+        for patience in (None, 1e-9):
+            lease = lock.acquire(timeout=patience)
+            lease = lease if flavour == "sync" else await lease
+            released = lease.release()
+            await (asyncio.sleep(0) if flavour == "sync" else released)
+        await (asyncio.to_thread(hub.close) if flavour == "sync" else hub.close())
 
 
 async def test_a_waiter_is_woken_by_the_release_and_does_not_poll(

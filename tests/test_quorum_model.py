@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 TTL = 1.0
 CALL_TIMEOUT = 0.05
 OLD = 1000.0
-HISTORIES = int(os.environ.get("COORD_HISTORIES", "30"))
+HISTORIES = int(os.environ.get("COORD_HISTORIES", "12"))
 """How many for each property. A long search sets it to thousands."""
 
 

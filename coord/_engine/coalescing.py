@@ -27,8 +27,9 @@ Rules
    each call its deadline, as ever, and a connection that was lost without a word costs no more than that.
 6. A trunk that breaks fails the calls that were written to it: whether they were executed is unknown. Calls
    that were not written go on waiting, for the next trunk. If that cannot be opened they were not executed.
-7. A trunk goes back to its pool a second after it came, and another is taken, so that the pool may renew
-   credentials, follow a failover, or obey a server that announces its maintenance.
+7. A trunk goes back to its pool a second after it came, so that the pool may renew credentials, follow a
+   failover, or obey a server that announces its maintenance. But first another is taken: as long as the
+   pool has none to give, because others hold them all, the trunk stays.
 8. A call that something must follow on its connection has one to itself.
 9. Where a connection cannot be shared, calls travel alone, as they all do with ``coalesce=False``: without
    hiredis; on fakeredis; in a client that may open fewer than four connections, which others may need.
@@ -153,11 +154,9 @@ class _LineUp:
     def flush(self) -> None:
         """Write as many of the queued calls as may be written now."""
         self._will_flush = False
-        if self._trunk is not None and self._trunk.is_due():
-            self.retire()
+        if (self._queue and self._trunk is None) or (self._trunk is not None and self._trunk.is_due()):
+            self._open()
         if self._trunk is None:
-            if self._queue:
-                self._open()
             return
         while self._queue and (room := self._trunk.room()) > 0:
             self._trunk.write(self._next(room))
@@ -213,16 +212,20 @@ class _LineUp:
             with move_on_after(self._patience):
                 line = await self._wire.borrow(self._home)
                 try:
-                    self._trunk = await self._trunk_of(line)
+                    trunk = await self._trunk_of(line)
                 except BaseException:
                     await self._wire.give(line)
                     raise
+                self.retire()
+                self._trunk = trunk
         except Exception as failure:  # noqa: BLE001  # whatever it is, those who wait are told
             error = failure
         finally:
             self._is_opening = False
             if self._trunk is None:
                 self._fail(error)
+            elif self._trunk.is_due():
+                self._trunk.stay()
             self.flush()
 
     async def _trunk_of(self, line: Line) -> Trunk:

@@ -65,11 +65,13 @@ class Listeners:
         """Say whether messages on ``channel`` come in already, so that to join costs nothing."""
         return self._listener(self._port.place(channel)).hears(channel)
 
-    async def join(self, channel: str, who: str, *, alone: bool = False) -> Waiting | None:
-        """Begin to wait on ``channel``, one of this home; ``None`` where nothing can be listened to."""
+    async def join(
+        self, channel: str, who: str, *, alone: bool = False, looks: bool = False
+    ) -> Waiting | None:
+        """Begin to wait on ``channel``, one of this home; see ``Wakeups.join``."""
         place = self._port.place(channel)
         listener = self._listener(place)
-        waiter = await listener.join(channel, who, alone=alone)
+        waiter = await listener.join(channel, who, alone=alone, looks=looks)
         return None if waiter is None else Waiting(listener, place, waiter)
 
     async def wait(self, waiting: Waiting, patience: float, lease: float) -> None:

@@ -140,6 +140,10 @@ class Trunk(asyncio.Protocol):
         """Tell whether it has been of use, and it is time to go back to the pool."""
         return self.heard_at > 0 and self._loop.time() >= self._retire_at
 
+    def stay(self) -> None:
+        """Be due later: the pool has no other connection to give."""
+        self._retire_at = self._loop.time() + LONGEST
+
     def room(self) -> int:
         """Tell how many calls may be written now."""
         return 0 if self._is_full or self._transport.is_closing() else WINDOW - len(self.unanswered)

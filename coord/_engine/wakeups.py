@@ -12,8 +12,8 @@ Rules
 1. Messages are hints; only another attempt decides. A message names one waiter among all processes, so
    that a release does not stampede.
 2. A message that came before a waiter was listening is lost to it. So whoever begins to wait is woken
-   once its subscription is confirmed, or at once if it already was; and all are woken when the
-   connection broke and messages may have been lost.
+   once its subscription is confirmed, or at once if it already was and it has yet to look; and all are
+   woken when the connection broke and messages may have been lost.
 3. The first waiter of a channel stands guard for the others of this Coord: it alone looks again when the
    holder's lease ends, and once a second in case a message was dropped. When it goes, the next is told.
    A waiter that has to give signs of life looks again for itself.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FALLBACK", "Waiter", "Wakeups"]
 
-FALLBACK = 1.0
+FALLBACK = 0.95  # with the jitter, less than a second
 READ = 0.5
 IDLE = 5.0
 RECONNECT = 0.2
@@ -94,8 +94,20 @@ class Wakeups:
         """Say whether messages on ``channel`` come in already, so that to join costs nothing."""
         return channel in self._confirmed
 
-    async def join(self, channel: str, who: str, *, alone: bool = False) -> Waiter | None:
-        """Begin to wait on ``channel``, one of this home; ``None`` where nothing can be listened to."""
+    async def join(
+        self, channel: str, who: str, *, alone: bool = False, looks: bool = False
+    ) -> Waiter | None:
+        """Begin to wait on a channel of this home.
+
+        Args:
+            channel: What to wait on.
+            who: What messages call the waiter.
+            alone: Whether it looks again for itself.
+            looks: Whether it will look at once, without being woken for that.
+
+        Returns:
+            The waiter; ``None`` where nothing can be listened to.
+        """
         waiter = Waiter(channel, who, self._port.signal(), alone=alone)
         with self._mutex:
             if self._tap is None:
@@ -105,7 +117,7 @@ class Wakeups:
                 return None
             self._queues.setdefault(channel, []).append(waiter)
             known = channel in self._subscribed
-            if channel in self._confirmed:
+            if channel in self._confirmed and not looks:
                 waiter.signal.set()
         if known:
             return waiter

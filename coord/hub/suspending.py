@@ -183,6 +183,7 @@ class AsyncCoord:
         *names: str,
         ttl: Seconds = 10,
         renew: bool = True,
+        renew_in: Literal["loop", "thread"] = "loop",
         max_hold: Seconds | None = None,
         wait: Literal["signal", "poll"] = "signal",
         replicas: int = 0,
@@ -195,6 +196,7 @@ class AsyncCoord:
                 name given twice makes a difference. None of them may be locked with ``fair=True`` elsewhere.
             ttl: As for ``lock``.
             renew: As for ``lock``.
+            renew_in: As for ``lock``.
             max_hold: As for ``lock``.
             wait: As for ``lock``.
             replicas: As for ``lock``.
@@ -205,6 +207,7 @@ class AsyncCoord:
             names,
             ttl=ttl,
             renew=renew,
+            renew_in=renew_in,
             max_hold=max_hold,
             wait=wait,
             replicas=replicas,

@@ -160,15 +160,19 @@ class AsyncLock:
         asking = Asking()
         if self._fair and limit > 0:
             asking.waiter = self._waiter(asking)
-        lease = None
+        place = lease = None
         try:
-            if not (limit and self._listens and self._room.wakeups.hears(self._channel)):
-                lease = await self._attempt(asking)
+            if limit and self._listens and self._room.wakeups.hears(self._channel):
+                # Who is listening already stands in the queue from the first attempt on.
+                place = await self._stand(asking, looks=True)
+            lease = await self._attempt(asking)
             if lease is None:
                 self._refuse_self_deadlock(limit)
                 self._port.admit(waits=limit > 0)
-                lease = await self._wait(asking, until)
+                lease = await self._wait(asking, until, place)
         finally:
+            if place is not None:
+                self._room.wakeups.leave(place)
             if lease is None and (asking.waiter or asking.doubtful):
                 await self._give_up(asking)
         if lease is None:
@@ -299,17 +303,25 @@ class AsyncLock:
     def _waiter(self, asking: Asking) -> str:
         return f"{self._room.wakeups.home}:{waiter_of(asking.token)}"
 
-    async def _wait(self, asking: Asking, until: float) -> AsyncLease | None:
-        if not self._listens or until <= self._port.now():
+    async def _stand(self, asking: Asking, *, looks: bool = False) -> Waiting | None:
+        """Stand where wake-ups come in, if they can; ``looks``: the caller asks for the lock right after."""
+        who = waiter_of(asking.token)
+        place = await self._room.wakeups.join(self._channel, who, alone=self._fair, looks=looks)
+        if place is not None:
+            asking.waiter = self._waiter(asking)
+        return place
+
+    async def _wait(self, asking: Asking, until: float, place: Waiting | None) -> AsyncLease | None:
+        if place is not None:
+            return await self._await_wakeup(asking, until, place)
+        if self._listens and until > self._port.now():
+            place = await self._stand(asking)
+        if place is None:
             return await self._poll(asking, until)
-        waiter = await self._room.wakeups.join(self._channel, waiter_of(asking.token), alone=self._fair)
-        if waiter is None:
-            return await self._poll(asking, until)
-        asking.waiter = self._waiter(asking)
         try:
-            return await self._await_wakeup(asking, until, waiter)
+            return await self._await_wakeup(asking, until, place)
         finally:
-            self._room.wakeups.leave(waiter)
+            self._room.wakeups.leave(place)
 
     async def _attempt(self, asking: Asking) -> AsyncLease | None:
         """Ask once more with the same token; return the lease, if it is granted."""
@@ -341,9 +353,9 @@ class AsyncLock:
         await self._room.release(self._calls, asking.token, asking.waiter, end_anyway=True, timeout=UNDO_TIME)
         asking.waiter, asking.doubtful = "", False
 
-    async def _await_wakeup(self, asking: Asking, until: float, waiter: Waiting) -> AsyncLease | None:
+    async def _await_wakeup(self, asking: Asking, until: float, place: Waiting) -> AsyncLease | None:
         while (left := until - self._port.now()) > 0:
-            await self._room.wakeups.wait(waiter, left, asking.held_for)
+            await self._room.wakeups.wait(place, left, asking.held_for)
             lease = await self._attempt(asking)
             if lease is not None:
                 return lease

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from coord._engine.checks import Seconds
     from coord._engine.keys import Keys
+    from coord._engine.listeners import Waiting
     from coord._engine.script import Call, Reply
     from coord.locks.blocking import Lease
     from coord.locks.calls import LockStatus
@@ -210,6 +211,7 @@ class AsyncLocks(AsyncLock):
         *,
         ttl: Seconds = 10,
         renew: bool = True,
+        renew_in: str = "loop",
         max_hold: Seconds | None = None,
         wait: str = "signal",
         replicas: int = 0,
@@ -221,7 +223,9 @@ class AsyncLocks(AsyncLock):
             room.keys("lock", one)  # it refuses a bad name
         ordered = tuple(sorted(set(names)))
         several = SeveralRoom(durable(room, replicas, fsync))
-        super().__init__(several, ordered[0], ttl=ttl, renew=renew, max_hold=max_hold, wait=wait)
+        super().__init__(
+            several, ordered[0], ttl=ttl, renew=renew, renew_in=renew_in, max_hold=max_hold, wait=wait
+        )
         self._one_room = room
         each = [room.calls(name, wakes=self._listens) for name in ordered]
         self._calls = self._several = SeveralCalls(room.keys, each)
@@ -306,7 +310,8 @@ class AsyncLocks(AsyncLock):
             await self._give_up(fresh)
         return lease
 
-    async def _wait(self, asking: Asking, until: float) -> AsyncLease | None:
+    async def _wait(self, asking: Asking, until: float, place: Waiting | None) -> AsyncLease | None:
+        del place  # there is none yet: it depends on who refuses
         lease = None
         while self._listens and lease is None and self._port.now() < until:
             lease = await self._wait_for_one(asking, until)
@@ -342,13 +347,22 @@ class Locks(Lock):
         *,
         ttl: Seconds = 10,
         renew: bool = True,
+        renew_in: str = "loop",
         max_hold: Seconds | None = None,
         wait: str = "signal",
         replicas: int = 0,
         fsync: bool = False,
     ) -> None:
         self._flow = AsyncLocks(
-            room, names, ttl=ttl, renew=renew, max_hold=max_hold, wait=wait, replicas=replicas, fsync=fsync
+            room,
+            names,
+            ttl=ttl,
+            renew=renew,
+            renew_in=renew_in,
+            max_hold=max_hold,
+            wait=wait,
+            replicas=replicas,
+            fsync=fsync,
         )
         self.name = self._flow.name
         self.names = self._flow.names
