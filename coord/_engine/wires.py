@@ -20,7 +20,7 @@ from importlib import import_module
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from anyio import CancelScope, move_on_after
+from anyio import CancelScope, current_effective_deadline, move_on_after
 
 from coord._engine.parking import Line, Parking
 
@@ -177,12 +177,13 @@ def heed_cancellation() -> Iterator[None]:
     """Raise a cancellation that was asked for within the block, and that the block has swallowed.
 
     ``asyncio.wait_for`` of Python 3.11, with which the client libraries send, returns its result when it
-    is cancelled at the very moment that it has one (python/cpython#86296).
+    is cancelled at the very moment that it has one (python/cpython#86296). A cancelled scope of anyio is left
+    to itself: it cancels again at the next await, and would not know an exception that is none of its own.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task is not None else 0
     yield
-    if task is not None and task.cancelling() > before:
+    if task is not None and task.cancelling() > before and current_effective_deadline() > -inf:
         raise asyncio.CancelledError
 
 
