@@ -10,6 +10,7 @@ import argparse
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ SUITES: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "sharded": boards.sharded,
 }
 QUICK = ("goals", "scripts")
+ROUNDS = {"limits": 2, "uniques": 2, "activity": 2, "boards": 2}
+"""Of the suites that have many rows and no goal of their own."""
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -54,7 +57,8 @@ def _measure(bench: Bench, suites: Sequence[str]) -> dict[str, str]:
     parts = {}
     for name in suites:
         tables, started = [], time.monotonic()
-        for table in SUITES[name](bench):
+        effort = Effort(bench.effort.quick, ROUNDS.get(name, bench.effort.most))
+        for table in SUITES[name](replace(bench, effort=effort)):
             sys.stderr.write(f"measured: {table.title}\n")
             tables.append(table.markdown())
         sys.stderr.write(f"-- {name}: {time.monotonic() - started:.0f} s\n")

@@ -38,7 +38,6 @@ IMPORTS = [
     Contestant("coord", COORD, {"statement": "import coord"}),
     Contestant("redis", REDIS_PY, {"statement": "import redis"}),
     Contestant("redis and anyio", REDIS_PY, {"statement": "import redis, anyio.to_thread"}),
-    Contestant("coord, leaderboards too", COORD, {"statement": "import coord, coord.leaderboard"}),
     Contestant("coord, all of it", COORD, {"statement": "from coord import *"}),
 ]
 ASYNC = [ONE, ALONE, CLIENT, PIPELINE, _row("coredis", COREDIS), _row("valkey-glide", VALKEY_GLIDE)]
@@ -84,7 +83,7 @@ def one_by_one(bench: Bench) -> dict[str, Results]:
 
 def imported(bench: Bench) -> dict[str, Results]:
     """Measure what it takes to import a package."""
-    times = bench.effort.of(3, 7)
+    times = bench.effort.of(2, 4)
     return compare(bench, f"{WORK}:imported", IMPORTS, times=times)
 
 
@@ -144,7 +143,7 @@ def _imported(bench: Bench) -> Table:
         Column("modules", "modules"),
     ]
     note = (
-        "A program that does nothing else, less one that does nothing. The last rows are coord with all\n"
+        "A program that does nothing else, less one that does nothing. The last row is coord with all\n"
         "that it loads when it is first asked for. `redis` loads `redis.asyncio` too."
     )
     return tabulate("Import", imported(bench), columns, baseline="redis", note=note)

@@ -60,14 +60,20 @@ DASH, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much time to spend."""
+    """How much time to spend.
+
+    Attributes:
+        quick: Whether as little as possible.
+        most: The rounds otherwise.
+    """
 
     quick: bool
+    most: int = 3
 
     @property
     def rounds(self) -> int:
         """How often each contestant is measured."""
-        return self.of(1, 3)
+        return self.of(1, self.most)
 
     def of(self, quick: T, full: T) -> T:
         """Choose between two amounts."""
@@ -380,7 +386,7 @@ def _rounds(count: int) -> str:
     if count == 1:
         return "one round, to see that it works: figures to rely on take more"
     return (
-        f"{count} rounds, each contestant in turn: medians, with the lowest and the highest\n"
+        f"up to {count} rounds, each contestant in turn: medians, with the lowest and the highest\n"
         "  round in brackets; a ratio is the median of the rounds' ratios; what takes long has one round"
     )
 

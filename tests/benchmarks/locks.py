@@ -20,7 +20,7 @@ WORK = "tests.benchmarks.lock_work"
 BASELINE = "redis-py"
 CONTENDERS = 8
 LEASES = [1, 10, 100, 1_000, 10_000]
-WAITERS = [1, 10, 100, 1_000]
+WAITERS = [1, 30, 1_000]
 NODES = 5
 
 
@@ -52,7 +52,7 @@ def suite(bench: Bench) -> Iterator[Table]:
 def uncontended(bench: Bench) -> dict[str, Results]:
     """Measure a lock that nobody else wants."""
     rows = [ONE, BLOCK, *PEERS]
-    return compare(bench, f"{WORK}:uncontended", rows, seconds=bench.effort.of(0.2, 1.0))
+    return compare(bench, f"{WORK}:uncontended", rows, seconds=bench.effort.of(0.2, 0.7))
 
 
 def _uncontended(bench: Bench) -> Table:
@@ -71,7 +71,7 @@ def _uncontended(bench: Bench) -> Table:
 
 
 def _uncontended_async(bench: Bench) -> Table:
-    seconds = bench.effort.of(0.2, 1.0)
+    seconds = bench.effort.of(0.2, 0.7)
     results = compare(bench, f"{WORK}:uncontended_async", [ONE, CLIENT], seconds=seconds)
     columns = [Column("pairs/s", "rate", ratio="to redis-py")]
     note = "The same in one task of asyncio: `AsyncCoord` and `redis.asyncio`."
@@ -108,7 +108,7 @@ def _contended(bench: Bench) -> Table:
 
 def hand_off(bench: Bench) -> dict[str, Results]:
     """Measure how soon a waiter has the lock."""
-    return compare(bench, f"{WORK}:hand_off", [ONE, FAIR, *PEERS], times=bench.effort.of(6, 16))
+    return compare(bench, f"{WORK}:hand_off", [ONE, FAIR, *PEERS], times=bench.effort.of(6, 12))
 
 
 def _hand_off(bench: Bench) -> Table:
@@ -148,7 +148,7 @@ def _renewed(bench: Bench) -> Table:
 def waited(bench: Bench) -> dict[str, Results]:
     """Measure how many connections waiters take, and how soon one of them has its lock."""
     rows = [Contestant(f"{waiters:,}", COORD, {"waiters": waiters}) for waiters in WAITERS]
-    return compare(bench, f"{WORK}:waited", rows, times=bench.effort.of(6, 16))
+    return compare(bench, f"{WORK}:waited", rows, times=bench.effort.of(6, 12))
 
 
 def _waited(bench: Bench) -> Table:
@@ -167,7 +167,7 @@ def _waited(bench: Bench) -> Table:
 def quorum(bench: Bench) -> dict[str, Results]:
     """Measure a lock on several servers, and what two trips to the slowest of them take."""
     rows = [replace(ONE, name="coord Quorum"), REDLOCK]
-    seconds = bench.effort.of(0.2, 1.0)
+    seconds = bench.effort.of(0.2, 0.7)
     with servers(NODES) as (urls, core):
         five = replace(bench, urls=urls, core=core)
         results = compare(five, f"{WORK}:uncontended", rows, seconds=seconds)
