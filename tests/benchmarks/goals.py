@@ -66,7 +66,7 @@ def suite(bench: Bench) -> Iterator[Table]:
     note = (
         "Medians of the rounds; a ratio is the median of the rounds' ratios. Goals are for a quiet machine."
     )
-    yield Table("Goals", HEAD, rows, note)
+    yield Table("Goals", HEAD, rows, note, has_words=True)
 
 
 class _MissingError(Exception):

@@ -176,17 +176,19 @@ class Table:
         head: The columns' headings.
         rows: One a contestant.
         note: How it was measured.
+        has_words: Whether it is made of words more than of figures.
     """
 
     title: str
     head: list[str]
     rows: list[list[str]]
     note: str
+    has_words: bool = False
 
     def markdown(self) -> str:
         """Write it as Markdown."""
         lines = [f"## {self.title}", "", self.note, "", _row(self.head)]
-        lines.append("|---" + "|---:" * (len(self.head) - 1) + "|")
+        lines.append("|---" + ("|---" if self.has_words else "|---:") * (len(self.head) - 1) + "|")
         lines += [_row(row) for row in self.rows]
         return "\n".join(lines) + "\n"
 
