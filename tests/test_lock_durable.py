@@ -65,7 +65,7 @@ def stopped(process: servers.Process) -> Iterator[None]:
 @pytest.fixture
 async def hub(replicated: Any, flavour: str, prefix: str) -> Any:
     make: Any = Coord if flavour == "sync" else AsyncCoord
-    made = awaitable(make.connect(f"redis://{replicated[0].address}", prefix=prefix))
+    made = awaitable(make.connect(f"redis://{replicated[0].address}", prefix=prefix, call_timeout=30))
     yield made
     await made.close()
 
@@ -150,7 +150,7 @@ async def test_several_locks_wait_together(hub: Any, replicated: Any, prefix: st
 
 async def test_a_grant_is_on_disk_when_it_is_returned(hub: Any, replicated: Any, prefix: str) -> None:
     before = calls(replicated[0]).get("waitaof", 0)
-    async with hub.lock("x", fsync=True), hub.lock("y", fsync=True, replicas=1):
+    async with hub.lock("x", fsync=True), hub.lock("y", ttl=60, fsync=True, replicas=1):
         assert exists(replicated[1], prefix, "y")
     assert calls(replicated[0])["waitaof"] - before in (2, 3), "one each, and a look whether it is there"
 

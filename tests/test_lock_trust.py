@@ -527,9 +527,9 @@ async def test_a_stalled_event_loop_is_noticed(
     real_server: str, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "coord")
-    async with AsyncCoord.connect(real_server, prefix=prefix) as hub, hub.lock("x", ttl=0.6):
+    async with AsyncCoord.connect(real_server, prefix=prefix) as hub, hub.lock("x", ttl=2):
         await asyncio.sleep(0)
-        time.sleep(0.4)  # what it must notice
+        time.sleep(1.2)  # what it must notice
         await asyncio.sleep(0.05)
 
     assert "something blocked the event loop" in caplog.text
