@@ -42,6 +42,12 @@ __all__ = [
 ]
 
 
+pack_command: Any
+try:
+    pack_command = import_module("hiredis").pack_command
+except ImportError:
+    pack_command = None
+
 LEAST_PATIENCE = 0.001
 
 Node = tuple[str, int]
@@ -156,6 +162,15 @@ def _takes_timeout(connection: Any) -> bool:
     return "timeout" in _parameters(type(connection).read_response)
 
 
+def _send(connection: Any, words: tuple[Word, ...]) -> None:
+    """Send a command; packed as the library would, which looks at every word once more before it does."""
+    packer = getattr(connection, "_command_packer", None)
+    if pack_command is not None and type(packer).__name__ == "HiredisRespSerializer":
+        connection.send_packed_command((pack_command(words),))
+    else:
+        connection.send_command(*words)
+
+
 @contextlib.contextmanager
 def _socket_timeout(connection: Any, seconds: float) -> Iterator[None]:
     """Bound the reads of a block where the library knows but one timeout a connection."""
@@ -233,7 +248,7 @@ class BlockingWire:
         if asking:
             connection.send_command("ASKING")
             connection.read_response(**limit)
-        connection.send_command(*words)
+        _send(connection, words)
         reply: Reply = connection.read_response(disable_decoding=True, **limit)
         return reply
 
