@@ -1,17 +1,12 @@
-"""Distributed coordination primitives on Redis and Valkey, sync and async over the same Lua scripts."""
+"""Distributed coordination primitives on Redis and Valkey, sync and async over the same Lua scripts.
 
-from coord.activity import (
-    Activity,
-    AsyncActivity,
-    AsyncCohort,
-    AsyncOrderedFunnel,
-    Cohort,
-    FunnelReport,
-    FunnelStep,
-    OrderedFunnel,
-    RetentionRow,
-    RetentionTable,
-)
+Locks and limiters come with the package. What is less often asked for in every process is loaded when one of
+its names first is, or when a ``Coord`` first makes one: it is half of what importing the package would take.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from coord.concurrency import (
     AsyncConcurrencyLimit,
     AsyncConcurrencyPermit,
@@ -41,19 +36,6 @@ from coord.errors import (
     WrongKeyType,
 )
 from coord.hub import AsyncCoord, Coord
-from coord.leaderboard import (
-    AsyncLeaderboard,
-    AsyncPeriodBoard,
-    AsyncShardedLeaderboard,
-    Entry,
-    Leaderboard,
-    Movement,
-    PeriodBoard,
-    Scroll,
-    Season,
-    ShardedLeaderboard,
-    Submission,
-)
 from coord.limits import (
     AsyncFixedWindow,
     AsyncLimits,
@@ -90,17 +72,44 @@ from coord.locks import (
     LockStatus,
     Loss,
 )
-from coord.quorum import AsyncQuorum, Quorum
-from coord.redlock import AsyncQuorumLock, QuorumLock
-from coord.uniques import (
-    AsyncSelection,
-    AsyncSlidingUniqueCounter,
-    AsyncUniqueCounter,
-    Estimate,
-    Selection,
-    SlidingUniqueCounter,
-    UniqueCounter,
-)
+
+if TYPE_CHECKING:
+    from coord.activity import (
+        Activity,
+        AsyncActivity,
+        AsyncCohort,
+        AsyncOrderedFunnel,
+        Cohort,
+        FunnelReport,
+        FunnelStep,
+        OrderedFunnel,
+        RetentionRow,
+        RetentionTable,
+    )
+    from coord.leaderboard import (
+        AsyncLeaderboard,
+        AsyncPeriodBoard,
+        AsyncShardedLeaderboard,
+        Entry,
+        Leaderboard,
+        Movement,
+        PeriodBoard,
+        Scroll,
+        Season,
+        ShardedLeaderboard,
+        Submission,
+    )
+    from coord.quorum import AsyncQuorum, Quorum
+    from coord.redlock import AsyncQuorumLock, QuorumLock
+    from coord.uniques import (
+        AsyncSelection,
+        AsyncSlidingUniqueCounter,
+        AsyncUniqueCounter,
+        Estimate,
+        Selection,
+        SlidingUniqueCounter,
+        UniqueCounter,
+    )
 
 __version__ = "0.1.0"
 
@@ -197,3 +206,19 @@ __all__ = (
     "__version__",
     "upstream_pause",
 )
+
+_LOADED_LATER = ("quorum", "redlock", "uniques", "leaderboard", "activity")
+
+
+def __getattr__(name: str) -> object:
+    """Load the room that a public name is from."""
+    for room in _LOADED_LATER if name in __all__ else ():
+        module = import_module(f"coord.{room}")
+        if name in module.__all__:
+            return globals().setdefault(name, getattr(module, name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the names that are not loaded yet too."""
+    return sorted({*globals(), *__all__})

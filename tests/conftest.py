@@ -38,6 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="on",
         help="'off' to have every call of an AsyncCoord travel alone",
     )
+    parser.addoption(
+        "--loop", choices=["asyncio", "uvloop"], default="asyncio", help="which event loop async tests run on"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -65,8 +68,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": request.config.getoption("--loop") == "uvloop"}
 
 
 @pytest.fixture(scope="session")

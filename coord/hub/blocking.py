@@ -11,15 +11,11 @@ from coord._engine.keys import Keys
 from coord._engine.port import step
 from coord._engine.threads import ThreadPort
 from coord._engine.urls import CALL_TIMEOUT, open_sync
-from coord.activity import Activity, Marker, Track
 from coord.concurrency import PermitRoom
 from coord.hub.limiting import Limiting
 from coord.hub.suspending import SHORTEST_CALL, AsyncCoord
-from coord.leaderboard import Leaderboard, Schedule, Setup, ShardedLeaderboard
 from coord.limits import LimitRoom
 from coord.locks import Fenced, Lock, LockRoom, Locks
-from coord.periods import Calendar
-from coord.uniques import SlidingUniqueCounter, UniqueCounter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +26,9 @@ if TYPE_CHECKING:
     from coord._engine.checks import Seconds
     from coord._engine.urls import Opened
     from coord._engine.wires import Client
-    from coord.leaderboard import Keep, Order, Season, Tiebreak, Ties
+    from coord.activity import Activity
+    from coord.leaderboard import Keep, Leaderboard, Order, Season, ShardedLeaderboard, Tiebreak, Ties
+    from coord.uniques import SlidingUniqueCounter, UniqueCounter
 
 __all__ = ["Coord"]
 
@@ -154,12 +152,18 @@ class Coord(Limiting):
         retain: Seconds | None = None,
         raw: bool = False,
     ) -> UniqueCounter:
+        from coord.periods import Calendar
+        from coord.uniques import UniqueCounter
+
         calendar = Calendar(period, tz, retain, self._clock, week_start)
         return UniqueCounter(self._port, self._keys, name, calendar, raw=raw)
 
     def sliding_unique_counter(
         self, name: str, *, window: Seconds = 300, buckets: int = 60, exact: bool = False
     ) -> SlidingUniqueCounter:
+        from coord.periods import Calendar
+        from coord.uniques import SlidingUniqueCounter
+
         calendar = Calendar("minute", "UTC", None, self._clock)
         return SlidingUniqueCounter(
             self._port, self._keys, name, calendar, window=window, buckets=buckets, exact=exact
@@ -175,6 +179,9 @@ class Coord(Limiting):
         week_start: str = "monday",
         retain: Seconds | None = None,
     ) -> Activity:
+        from coord.activity import Activity, Marker, Track
+        from coord.periods import Calendar
+
         calendar = Calendar(period, tz, retain, self._clock, week_start)
         return Activity(Marker(self._port, calendar, ids), Track(self._keys, name))
 
@@ -193,6 +200,8 @@ class Coord(Limiting):
         retain: Seconds | None = None,
         seasons: Sequence[Season] = (),
     ) -> Leaderboard:
+        from coord.leaderboard import Leaderboard, Schedule, Setup
+
         schedule = Schedule.of(
             period, tz=tz, week_start=week_start, retain=retain, seasons=seasons, clock=self._clock
         )
@@ -209,6 +218,8 @@ class Coord(Limiting):
         ties: Ties = "competition",
         member_ttl: Seconds | None = None,
     ) -> ShardedLeaderboard:
+        from coord.leaderboard import Setup, ShardedLeaderboard
+
         return ShardedLeaderboard(
             Setup(self._port, self._keys, name, order, keep, ties, member_ttl=member_ttl), shards
         )

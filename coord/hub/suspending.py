@@ -9,14 +9,10 @@ from coord._engine.clock import ServerClock
 from coord._engine.keys import Keys
 from coord._engine.tasks import TaskPort
 from coord._engine.urls import CALL_TIMEOUT, open_async
-from coord.activity import AsyncActivity, Marker, Track
 from coord.concurrency import PermitRoom
 from coord.hub.limiting import AsyncLimiting
-from coord.leaderboard import AsyncLeaderboard, AsyncShardedLeaderboard, Schedule, Setup
 from coord.limits import LimitRoom
 from coord.locks import AsyncFenced, AsyncLock, AsyncLocks, LockRoom
-from coord.periods import Calendar
-from coord.uniques import AsyncSlidingUniqueCounter, AsyncUniqueCounter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +23,17 @@ if TYPE_CHECKING:
     from coord._engine.checks import Seconds
     from coord._engine.urls import Opened
     from coord._engine.wires import AsyncClient
-    from coord.leaderboard import Keep, Order, Season, Tiebreak, Ties
+    from coord.activity import AsyncActivity
+    from coord.leaderboard import (
+        AsyncLeaderboard,
+        AsyncShardedLeaderboard,
+        Keep,
+        Order,
+        Season,
+        Tiebreak,
+        Ties,
+    )
+    from coord.uniques import AsyncSlidingUniqueCounter, AsyncUniqueCounter
 
 __all__ = ["SHORTEST_CALL", "AsyncCoord"]
 
@@ -241,6 +247,9 @@ class AsyncCoord(AsyncLimiting):
             raw: Whether ids go as they are into a HyperLogLog that others use too, by ``PFADD`` and
                 ``PFCOUNT``. Nothing is counted exactly then, and no ranges are rolled up.
         """
+        from coord.periods import Calendar
+        from coord.uniques import AsyncUniqueCounter
+
         calendar = Calendar(period, tz, retain, self._clock, week_start)
         return AsyncUniqueCounter(self._port, self._keys, name, calendar, raw=raw)
 
@@ -256,6 +265,9 @@ class AsyncCoord(AsyncLimiting):
                 piece too far.
             exact: Whether to remember when each id was last seen instead, at 60 to 110 bytes an id.
         """
+        from coord.periods import Calendar
+        from coord.uniques import AsyncSlidingUniqueCounter
+
         calendar = Calendar("minute", "UTC", None, self._clock)
         return AsyncSlidingUniqueCounter(
             self._port, self._keys, name, calendar, window=window, buckets=buckets, exact=exact
@@ -282,6 +294,9 @@ class AsyncCoord(AsyncLimiting):
             week_start: On which day a week begins; ``"monday"`` for ISO weeks.
             retain: As for ``unique_counter``.
         """
+        from coord.activity import AsyncActivity, Marker, Track
+        from coord.periods import Calendar
+
         calendar = Calendar(period, tz, retain, self._clock, week_start)
         return AsyncActivity(Marker(self._port, calendar, ids), Track(self._keys, name))
 
@@ -323,6 +338,8 @@ class AsyncCoord(AsyncLimiting):
             seasons: The seasons that there are, for ``period="season"``. Between seasons nothing is kept
                 under that.
         """
+        from coord.leaderboard import AsyncLeaderboard, Schedule, Setup
+
         schedule = Schedule.of(
             period, tz=tz, week_start=week_start, retain=retain, seasons=seasons, clock=self._clock
         )
@@ -350,6 +367,8 @@ class AsyncCoord(AsyncLimiting):
             ties: As for ``leaderboard``, but for ``"dense"``.
             member_ttl: As for ``leaderboard``.
         """
+        from coord.leaderboard import AsyncShardedLeaderboard, Setup
+
         return AsyncShardedLeaderboard(
             Setup(self._port, self._keys, name, order, keep, ties, member_ttl=member_ttl), shards
         )

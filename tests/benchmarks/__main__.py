@@ -1,14 +1,20 @@
-"""``python -m tests.benchmarks``: measure coord beside its peers, and write Markdown."""
+"""``python -m tests.benchmarks``: measure coord beside its peers, and write Markdown.
+
+Without options everything is measured, in about ten minutes once the peers are installed. ``--quick`` is for
+seeing that it works: one round of the suites that need no large data, in about a minute.
+"""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import activity, boards, calls, limits, locks, uniques
+from tests.benchmarks import activity, boards, calls, goals, limits, locks, pages, plots, scripts, uniques
 from tests.benchmarks.harness import Bench, Effort, machine, servers
 
 if TYPE_CHECKING:
@@ -17,6 +23,8 @@ if TYPE_CHECKING:
     from tests.benchmarks.harness import Table
 
 SUITES: dict[str, Callable[[Bench], Iterator[Table]]] = {
+    "goals": goals.suite,
+    "scripts": scripts.suite,
     "calls": calls.suite,
     "locks": locks.suite,
     "limits": limits.suite,
@@ -25,33 +33,53 @@ SUITES: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "boards": boards.suite,
     "sharded": boards.sharded,
 }
+QUICK = ("goals", "scripts")
+ROUNDS = {"limits": 2, "uniques": 2, "activity": 2, "boards": 2}
+"""Of the suites that have many rows and no goal of their own."""
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="spend less than a minute")
-    parser.add_argument("--only", choices=SUITES, help="measure one suite")
+    parser.add_argument("--quick", action="store_true", help="one round of the goals and scripts")
+    parser.add_argument("--only", nargs="+", choices=SUITES, metavar="SUITE", help=f"of {', '.join(SUITES)}")
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="write it to a file too")
+    parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="DOCS",
+        help="put it into the page on speed, the README and the pictures",
+    )
     return parser.parse_args(argv)
 
 
-def _measure(suites: Sequence[str], effort: Effort, command: str) -> str:
-    parts = []
-    with servers() as (urls, core):
-        bench = Bench(effort, urls, core)
-        for name in suites:
-            for table in SUITES[name](bench):
-                sys.stderr.write(f"measured: {table.title}\n")
-                parts.append(table.markdown())
-        head = machine(bench, command)
-    return "\n".join(["# Benchmarks", "", head, *parts])
+def _measure(bench: Bench, suites: Sequence[str]) -> dict[str, str]:
+    """Measure suites; return the text of each."""
+    parts = {}
+    for name in suites:
+        tables, started = [], time.monotonic()
+        effort = Effort(bench.effort.quick, ROUNDS.get(name, bench.effort.most))
+        for table in SUITES[name](replace(bench, effort=effort)):
+            sys.stderr.write(f"measured: {table.title}\n")
+            tables.append(table.markdown())
+        sys.stderr.write(f"-- {name}: {time.monotonic() - started:.0f} s\n")
+        parts[name] = "\n".join(tables)
+    return parts
 
 
 def main(argv: Sequence[str]) -> None:
     """Measure what ``argv`` asks for."""
     options = _arguments(argv)
     command = shlex.join(["python", "-m", "tests.benchmarks", *argv])
-    told = _measure([options.only] if options.only else list(SUITES), Effort(options.quick), command)
+    suites = options.only or (QUICK if options.quick else list(SUITES))
+    with servers() as (urls, core):
+        bench = Bench(Effort(options.quick), urls, core)
+        parts = _measure(bench, suites)
+        head = machine(bench, command)
+        if options.write is not None:
+            sections = {name: text.replace("## ", "### ") for name, text in parts.items()}
+            pages.write(options.write, {"machine": head, **sections})
+            plots.draw(bench, options.write / "pictures", suites)
+    told = "\n".join(["# Benchmarks", "", head, *parts.values()])
     sys.stdout.write(told)
     if options.out is not None:
         options.out.write_text(told, "utf-8")

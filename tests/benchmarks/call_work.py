@@ -10,6 +10,9 @@ import asyncio
 import contextlib
 import resource
 import socket
+import statistics
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from importlib import import_module
@@ -113,8 +116,8 @@ def concurrent(
     """Let many tasks of one event loop ask for decisions, each one after the other.
 
     Returns:
-        For each number of callers ``n``: ``rate n`` decisions a second and ``cpu n`` microseconds of this
-        process's time for each; ``connections`` open after the most of them.
+        For each number of callers ``n``: ``rate n`` decisions a second, ``cpu n`` microseconds of this
+        process's time for each and ``server n`` of the server's; ``connections`` open after the most of them.
     """
     return asyncio.run(_concurrent(urls[0], contestant, Decision(**asked), callers, calls))
 
@@ -125,10 +128,11 @@ async def _concurrent(url: str, contestant: str, asked: Decision, callers: list[
     sample: Sample = {}
     for count in callers:
         await _ask(caller, count, WARM_UP)
-        spent, started = _cpu(), time.perf_counter()
+        busy, spent, started = _server_cpu(url), _cpu(), time.perf_counter()
         done = await _ask(caller, count, calls)
-        took = time.perf_counter() - started
-        sample |= {f"rate {count}": done / took, f"cpu {count}": (_cpu() - spent) / done * 1e6}
+        took, spent = time.perf_counter() - started, _cpu() - spent
+        sample |= {f"rate {count}": done / took, f"cpu {count}": spent / done * 1e6}
+        sample[f"server {count}"] = (_server_cpu(url) - busy) / done * 1e6
     sample["connections"] = _connections(url) - before
     await caller.close()
     return sample
@@ -157,11 +161,21 @@ def _cpu() -> float:
 
 def _connections(url: str) -> int:
     """Ask a server how many clients are connected, this question left out."""
+    return int(_info(url, "clients", "connected_clients")[0]) - 1
+
+
+def _server_cpu(url: str) -> float:
+    """Ask a server for the seconds of processor time that it has used."""
+    return sum(_info(url, "cpu", "used_cpu_sys", "used_cpu_user"))
+
+
+def _info(url: str, section: str, *names: str) -> list[float]:
+    """Ask a server for figures, without any client library."""
     where = urlsplit(url)
     with socket.create_connection((where.hostname, where.port)) as line:
-        line.sendall(b"INFO clients\r\nQUIT\r\n")
-        told = b"".join(iter(lambda: line.recv(65536), b""))
-    return int(told.partition(b"connected_clients:")[2].split()[0]) - 1
+        line.sendall(f"INFO {section}\r\nQUIT\r\n".encode())
+        told = b"".join(iter(lambda: line.recv(65536), b"")).decode()
+    return [float(told.partition(f"\n{name}:")[2].split()[0]) for name in names]
 
 
 def _sync_coord(url: str, asked: Decision) -> Callable[[], object]:
@@ -214,15 +228,29 @@ def one_by_one(urls: list[str], contestant: str, asked: dict[str, Any], calls: i
     return {"rate": calls / took, "cpu": (_cpu() - spent) / calls * 1e6}
 
 
-def imported(urls: list[str], contestant: str) -> Sample:
-    """Import a package.
+def imported(urls: list[str], statement: str, times: int) -> Sample:
+    """Run a program that imports something, and one that does nothing, in turn.
 
     Returns:
-        ``ms`` that it took, and how many ``modules`` it loaded.
+        The difference of the medians: ``cpu`` milliseconds, ``ms`` by the clock; and how many ``modules``.
     """
-    import sys  # beside what is measured
-
     del urls
-    before, started = len(sys.modules), time.perf_counter()
-    import_module(contestant)
-    return {"ms": (time.perf_counter() - started) * 1e3, "modules": len(sys.modules) - before}
+    programs = {"nothing": "pass", "import": statement}
+    for program in programs.values():
+        _program(program)  # which leaves the modules compiled
+    took = {name: [_program(program) for _ in range(times)] for name, program in programs.items()}
+    middle = {
+        name: [statistics.median(one) for one in zip(*runs, strict=True)] for name, runs in took.items()
+    }
+    cpu, clock = (after - before for before, after in zip(middle["nothing"], middle["import"], strict=True))
+    count = f"import sys; before = len(sys.modules); {statement}; print(len(sys.modules) - before)"
+    told = subprocess.run([sys.executable, "-c", count], check=True, capture_output=True, text=True)
+    return {"cpu": cpu * 1e3, "ms": clock * 1e3, "modules": int(told.stdout)}
+
+
+def _program(text: str) -> tuple[float, float]:
+    """Run a program; return its seconds of processor time, and by the clock."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run([sys.executable, "-c", text], check=True)
+    took, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, took

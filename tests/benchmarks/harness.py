@@ -5,6 +5,8 @@ Theory
 Absolute times drift with whatever else the machine does. So contestants are measured one after the other
 within each of several rounds (A B C, A B C, ...), each measurement in a process of its own, and a ratio is
 taken within a round before the median over the rounds is. The server has one core, the clients another.
+
+What was measured once is not measured again in the same run: a summary and a suite show the same figures.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis
 
-from tests.benchmarks.peers import UnavailableError, interpreter
+from tests.benchmarks.peers import UnavailableError, cache_folder, interpreter
 from tests.benchmarks.worker import pin
 from tests.servers import BINARIES, running
 
@@ -58,14 +60,20 @@ DASH, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much time to spend."""
+    """How much time to spend.
+
+    Attributes:
+        quick: Whether as little as possible.
+        most: The rounds otherwise.
+    """
 
     quick: bool
+    most: int = 3
 
     @property
     def rounds(self) -> int:
         """How often each contestant is measured."""
-        return self.of(3, 5)
+        return self.of(1, self.most)
 
     def of(self, quick: T, full: T) -> T:
         """Choose between two amounts."""
@@ -81,12 +89,14 @@ class Bench:
         urls: The servers.
         core: The core that the clients stay on; ``None`` for any.
         versions: The packages met so far, to be named beside the figures.
+        found: What was measured so far, by what was asked.
     """
 
     effort: Effort
     urls: list[str]
     core: int | None
     versions: dict[str, str] = field(default_factory=dict)
+    found: dict[str, Results] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,17 +176,19 @@ class Table:
         head: The columns' headings.
         rows: One a contestant.
         note: How it was measured.
+        has_words: Whether it is made of words more than of figures.
     """
 
     title: str
     head: list[str]
     rows: list[list[str]]
     note: str
+    has_words: bool = False
 
     def markdown(self) -> str:
         """Write it as Markdown."""
         lines = [f"## {self.title}", "", self.note, "", _row(self.head)]
-        lines.append("|---" + "|---:" * (len(self.head) - 1) + "|")
+        lines.append("|---" + ("|---" if self.has_words else "|---:") * (len(self.head) - 1) + "|")
         lines += [_row(row) for row in self.rows]
         return "\n".join(lines) + "\n"
 
@@ -206,17 +218,23 @@ def compare(
     Returns:
         The results by contestant. One that failed is not tried again.
     """
-    results = {one.name: Results() for one in contestants}
-    for _ in range(bench.effort.rounds):
+    results = {one.name: _remembered(bench, function, one, arguments) for one in contestants}
+    for number in range(bench.effort.rounds):
         for one in contestants:
             result = results[one.name]
-            if result.problem:
+            if result.problem or len(result.samples) > number:
                 continue
             try:
                 result.samples.append(_measure(bench, function, one, arguments))
             except UnavailableError as error:
                 result.problem = str(error)
     return results
+
+
+def _remembered(bench: Bench, function: str, one: Contestant, arguments: Mapping[str, object]) -> Results:
+    """Find what was already measured with the same words, or a place for it."""
+    asked = [function, bench.effort.rounds, len(bench.urls), one.peer.package, {**arguments, **one.arguments}]
+    return bench.found.setdefault(json.dumps(asked, sort_keys=True), Results())
 
 
 def _measure(bench: Bench, function: str, one: Contestant, arguments: Mapping[str, object]) -> Sample:
@@ -240,6 +258,7 @@ def _ask_worker(python: Path, request: str) -> dict[str, Any]:
     worker = subprocess.Popen(
         [str(python), "-m", "tests.benchmarks.worker"],
         cwd=ROOT,
+        env=_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -255,6 +274,12 @@ def _ask_worker(python: Path, request: str) -> dict[str, Any]:
             raise UnavailableError(f"no answer within {LONGEST:.0f} s") from error
         raise
     return _read_answer(out, err)
+
+
+def _environment() -> dict[str, str]:
+    """Let workers find compiled modules, as programs that are installed do, wherever those are kept."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {"PYTHONPYCACHEPREFIX": str(cache_folder() / "compiled"), **kept}
 
 
 def _read_answer(out: str, err: str) -> dict[str, Any]:
@@ -353,11 +378,19 @@ def machine(bench: Bench, command: str) -> str:
         f"- {_cpu()}, {os.cpu_count()} cores; {cores}, over loopback",
         f"- {platform.system()}, {python}, {server}",
         f"- {packages}",
-        f"- {bench.effort.rounds} rounds, each contestant in turn: medians, with the lowest and the",
-        "  highest round in brackets; a ratio is the median of the rounds' ratios",
+        f"- {_rounds(bench.effort.rounds)}",
         f"- `{command}`",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _rounds(count: int) -> str:
+    if count == 1:
+        return "one round, to see that it works: figures to rely on take more"
+    return (
+        f"up to {count} rounds, each contestant in turn: medians, with the lowest and the highest\n"
+        "  round in brackets; a ratio is the median of the rounds' ratios; what takes long has one round"
+    )
 
 
 def _cpu() -> str:

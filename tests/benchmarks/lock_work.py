@@ -30,6 +30,7 @@ WARM_UP = 50
 WATCHED = 50
 SOON = 30.0
 SETTLE = (0.02, 0.12)
+SETTLED = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +305,47 @@ def _wait_and_tell(end: Connection[Any, Any], urls: list[str], contestant: str) 
         got = time.monotonic_ns()
         pair.release()
         end.send(got)
+
+
+def waited(urls: list[str], waiters: int, times: int) -> Sample:
+    """Have as many tasks of another process wait for as many locks, and give some of those back.
+
+    Returns:
+        ``connections`` of the process that waits; ``delays``: milliseconds from the call of release here to
+        the moment that the waiter's acquire returned there.
+    """
+    _preload("coord")
+    home = import_module("coord").Coord.connect(urls[0])
+    client = import_module("redis").Redis.from_url(urls[0])
+    leases = [home.lock(f"{NAME}:{n}", ttl=60).acquire() for n in range(waiters)]
+    before = client.info("clients")["connected_clients"]
+    end = _start(_processes(), _wait_for_all, urls, waiters)
+    _receive(end)
+    connections = client.info("clients")["connected_clients"] - before
+    delays = []
+    for n in range(min(waiters, times)):
+        time.sleep(random.uniform(*SETTLE) / 5)
+        released = time.monotonic_ns()
+        leases[n].release()
+        delays.append((_receive(end) - released) / 1e6)
+    return {"connections": connections, "delays": delays}
+
+
+def _wait_for_all(end: Connection[Any, Any], urls: list[str], waiters: int) -> None:
+    asyncio.run(_wait_for_all_of_them(end, urls[0], waiters))
+
+
+async def _wait_for_all_of_them(end: Connection[Any, Any], url: str, waiters: int) -> None:
+    home = import_module("coord").AsyncCoord.connect(url)
+
+    async def wait(n: int) -> None:
+        await home.lock(f"{NAME}:{n}").acquire()
+        end.send(time.monotonic_ns())
+
+    tasks = [asyncio.create_task(wait(n)) for n in range(waiters)]
+    await asyncio.sleep(SETTLED)  # until all of them have asked, and wait
+    end.send("waiting")
+    await asyncio.gather(*tasks)
 
 
 def renewed(urls: list[str], leases: int, ttl: float) -> Sample:

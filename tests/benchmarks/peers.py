@@ -25,6 +25,7 @@ __all__ = [
     "VALKEY_GLIDE",
     "Peer",
     "UnavailableError",
+    "cache_folder",
     "interpreter",
 ]
 
@@ -69,7 +70,7 @@ def interpreter(peer: Peer) -> Path:
     """
     if find_spec(peer.module) is not None:
         return Path(sys.executable)
-    home = _cache() / f"{peer.package}-py{sys.version_info.major}.{sys.version_info.minor}"
+    home = cache_folder() / f"{peer.package}-py{sys.version_info.major}.{sys.version_info.minor}"
     python = home / "bin" / "python"
     done = home / "installed"
     if not done.exists():
@@ -78,7 +79,8 @@ def interpreter(peer: Peer) -> Path:
     return python
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Where the peers' environments are kept between runs."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "coord-benchmarks"
 
 
