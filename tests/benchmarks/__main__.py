@@ -52,33 +52,32 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _measure(bench: Bench, suites: Sequence[str]) -> dict[str, str]:
-    """Measure suites; return the text of each."""
-    parts = {}
-    for name in suites:
-        tables, started = [], time.monotonic()
-        effort = Effort(bench.effort.quick, ROUNDS.get(name, bench.effort.most))
-        for table in SUITES[name](replace(bench, effort=effort)):
-            sys.stderr.write(f"measured: {table.title}\n")
-            tables.append(table.markdown())
-        sys.stderr.write(f"-- {name}: {time.monotonic() - started:.0f} s\n")
-        parts[name] = "\n".join(tables)
-    return parts
+def _measure(bench: Bench, name: str) -> str:
+    """Measure a suite; return its text."""
+    tables, started = [], time.monotonic()
+    effort = Effort(bench.effort.quick, ROUNDS.get(name, bench.effort.most))
+    for table in SUITES[name](replace(bench, effort=effort)):
+        sys.stderr.write(f"measured: {table.title}\n")
+        tables.append(table.markdown())
+    sys.stderr.write(f"-- {name}: {time.monotonic() - started:.0f} s\n")
+    return "\n".join(tables)
 
 
 def main(argv: Sequence[str]) -> None:
-    """Measure what ``argv`` asks for."""
+    """Measure what ``argv`` asks for; what is to be written is written suite by suite, as it is done."""
     options = _arguments(argv)
     command = shlex.join(["python", "-m", "tests.benchmarks", *argv])
     suites = options.only or (QUICK if options.quick else list(SUITES))
+    parts: dict[str, str] = {}
     with servers() as (urls, core):
         bench = Bench(Effort(options.quick), urls, core)
-        parts = _measure(bench, suites)
-        head = machine(bench, command)
-        if options.write is not None:
-            sections = {name: text.replace("## ", "### ") for name, text in parts.items()}
-            pages.write(options.write, {"machine": head, **sections})
-            plots.draw(bench, options.write / "pictures", suites)
+        for name in suites:
+            parts[name] = _measure(bench, name)
+            head = machine(bench, command)
+            if options.write is not None:
+                section = parts[name].replace("## ", "### ")
+                pages.write(options.write, {"machine": head, name: section})
+                plots.draw(bench, options.write / "pictures", [name])
     told = "\n".join(["# Benchmarks", "", head, *parts.values()])
     sys.stdout.write(told)
     if options.out is not None:
