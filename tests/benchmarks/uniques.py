@@ -82,10 +82,10 @@ def _covered(bench: Bench, trials: int) -> Table:
     results: dict[str, Results] = {}
     for ids in (600, 1000, 3000, 10_000, 30_000, 100_000):
         row = Contestant(f"{ids:,} ids", COORD, {"ids": ids})
-        results |= compare(bench, f"{WORK}:covered", [row], trials=max(50, min(trials, 15_000_000 // ids)))
+        results |= compare(bench, f"{WORK}:covered", [row], trials=max(20, min(trials, 4000 * trials // ids)))
     for ids in (1_000_000, 100_000_000):
         row = Contestant(f"{ids:,} ids, drawn", COORD, {"ids": ids})
-        results |= compare(bench, f"{WORK}:covered_sampled", [row], trials=trials)
+        results |= compare(bench, f"{WORK}:covered_sampled", [row], trials=min(trials, 500))
     columns = [
         Column("inside, %", "inside", digits=1),
         Column("standard error measured, %", "deviation", digits=3),
@@ -108,7 +108,7 @@ def _overlapped(bench: Bench, trials: int) -> Table:
             f"{common:,} of {one:,} and {other:,}", COORD, {"one": one, "other": other, "common": common}
         )
         results |= compare(
-            bench, f"{WORK}:overlapped", [row], trials=trials if one < 1_000_000 else trials // 5
+            bench, f"{WORK}:overlapped", [row], trials=trials if one < 1_000_000 else max(4, trials // 15)
         )
     columns = [
         Column("standard error, ids", "deviation"),
