@@ -233,8 +233,9 @@ class Examiner:
         setups = [Setup(AskingPort(), Keys("every"), "b", order) for order in ORDERS]  # type: ignore[arg-type]
         self._readers = dict(zip(ORDERS, map(AsyncLeaderboard, setups), strict=True))
         self.asked = 0
-        self._board.submit("ann", 1)  # and the rest, so that the server knows the scripts
-        self._board.top(1), self._board.rank("ann"), self._board.len(), self._board.score_at(50)
+        board = self._board  # once each, so that the server knows the scripts
+        assert board.submit("ann", 1).rank == board.rank("ann") == board.len() == board.score_at(50)
+        assert board.top(1)[0].member == "ann"
 
     def close(self) -> None:
         self._wire.close()
