@@ -523,6 +523,20 @@ async def test_the_users_own_exception_and_an_outer_cancellation_come_first(
             assert await hub.lock("z").try_acquire() is not None
 
 
+async def test_a_lock_is_kept_no_longer_for_who_was_woken_if_the_clock_steps_back(
+    coord: Any, client: Any, prefix: str, no_leaks: None
+) -> None:
+    waiting = f"{prefix}:lock:{{x}}:waiting"
+    seconds, micros = client.time()
+    for ahead, free in ((0.045, False), (3600, True)):
+        client.zadd(waiting, {"home:woken": -(seconds * 1_000_000 + micros + ahead * 1_000_000)})
+        client.expire(waiting, 60)
+        lease = await coord.lock("x").try_acquire()
+        if free:
+            assert lease is not None
+            await lease.release()
+
+
 async def test_a_stalled_event_loop_is_noticed(
     real_server: str, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:

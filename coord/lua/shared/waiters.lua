@@ -41,11 +41,12 @@ local function bury(queue, alive, now, heartbeat)
   return #dead
 end
 
--- For how many more milliseconds a free lock is kept for somebody else who was woken.
+-- For how many more milliseconds a free lock is kept for somebody else who was woken. If it were for longer
+-- than it ever is, the clock has stepped back.
 local function kept(queue, waiter, now)
   local first = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
   local left = -tonumber(first[2] or '0') - now
-  return left > 0 and first[1] ~= waiter and math.ceil(left / 1000) or 0
+  return left > 0 and left <= KEPT and first[1] ~= waiter and math.ceil(left / 1000) or 0
 end
 
 -- Tell a waiter to look; return how many heard it.
