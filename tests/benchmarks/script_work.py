@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Act = Callable[[int], object]
     Prepare = Callable[[Any], Act]
 
-BATCH = 100
+BATCH = 500
 MEMBERS = 10_000
 FIRST = date(2025, 1, 1)
 PLENTY = 10**6
@@ -52,7 +52,7 @@ class Scenario:
     script: str
     size: str
     prepare: Prepare
-    times: int = 100
+    times: int = 500
 
     @property
     def title(self) -> str:
@@ -63,7 +63,7 @@ class Scenario:
 SCENARIOS: list[Scenario] = []
 
 
-def usual(script: str, size: str, times: int = 100) -> Callable[[Prepare], Prepare]:
+def usual(script: str, size: str, times: int = 500) -> Callable[[Prepare], Prepare]:
     """Let the function decorated prepare a scenario."""
 
     def note(prepare: Prepare) -> Prepare:

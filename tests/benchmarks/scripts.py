@@ -22,7 +22,7 @@ GOAL = 10.0
 def suite(bench: Bench) -> Iterator[Table]:
     """Measure scripts; one table."""
     once = Contestant("coord", COORD, {})
-    found = compare(bench, "tests.benchmarks.script_work:measured", [once], share=bench.effort.of(0.2, 1.0))[
+    found = compare(bench, "tests.benchmarks.script_work:measured", [once], share=bench.effort.of(0.2, 0.6))[
         "coord"
     ]
     titles = list(found.samples[0]) if found.samples else []
