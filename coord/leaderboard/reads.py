@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_ROWS", "AsyncReads", "Counts", "Page"]
 
 MOST_ROWS = 1000
-MEMBERS = 500
+MEMBERS = 200
 """How many members one script looks up."""
 
 
@@ -98,7 +98,7 @@ class AsyncReads(BoardFlow):
         """Look many members up: a player's friends, say.
 
         Args:
-            members: Who. Up to 500 are looked up in one round trip, at one moment; more in slices.
+            members: Who. Up to 200 are looked up in one round trip, at one moment; more in slices.
             ties: As for ``rank``.
             order: As for ``rank``.
 

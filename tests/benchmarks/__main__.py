@@ -1,7 +1,8 @@
 """``python -m tests.benchmarks``: measure coord beside its peers, and write Markdown.
 
-Without options everything is measured, in about ten minutes once the peers are installed. ``--quick`` is for
-seeing that it works: one round of the suites that need no large data, in about a minute.
+Without options everything is measured, in about ten minutes once the peers are installed. ``--rounds 3``
+takes half as long again, and is less at the mercy of chance. ``--quick`` is for seeing that it works: one
+round of the suites that need no large data, in about a minute.
 """
 
 from __future__ import annotations
@@ -34,14 +35,15 @@ SUITES: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "sharded": boards.sharded,
 }
 QUICK = ("goals", "scripts")
-ROUNDS = {"limits": 2, "uniques": 2, "activity": 2, "boards": 2}
-"""Of the suites that have many rows and no goal of their own."""
+LONG = ("scripts", "limits", "uniques", "activity", "boards", "sharded")
+"""Suites that have many rows, and one round less."""
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round of the goals and scripts")
     parser.add_argument("--only", nargs="+", choices=SUITES, metavar="SUITE", help=f"of {', '.join(SUITES)}")
+    parser.add_argument("--rounds", type=int, default=2, help="how often each is measured (%(default)s)")
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="write it to a file too")
     parser.add_argument(
         "--write",
@@ -55,7 +57,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
 def _measure(bench: Bench, name: str) -> str:
     """Measure a suite; return its text."""
     tables, started = [], time.monotonic()
-    effort = Effort(bench.effort.quick, ROUNDS.get(name, bench.effort.most))
+    effort = Effort(bench.effort.quick, max(1, bench.effort.most - (name in LONG)))
     for table in SUITES[name](replace(bench, effort=effort)):
         sys.stderr.write(f"measured: {table.title}\n")
         tables.append(table.markdown())
@@ -70,7 +72,7 @@ def main(argv: Sequence[str]) -> None:
     suites = options.only or (QUICK if options.quick else list(SUITES))
     parts: dict[str, str] = {}
     with servers() as (urls, core):
-        bench = Bench(Effort(options.quick), urls, core)
+        bench = Bench(Effort(options.quick, options.rounds), urls, core)
         for name in suites:
             parts[name] = _measure(bench, name)
             head = machine(bench, command)

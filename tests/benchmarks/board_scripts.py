@@ -88,7 +88,7 @@ def _commands_alone(client: Any, calls: list[Words]) -> list[Words]:
         for one in monitor.listen():
             if one["command"].startswith("ECHO"):
                 break
-            seen.append((one["client_type"] == "lua", one["command"].split()))
+            seen.append((one["client_type"] == "lua", one["command"].split(" ")))
     done = [[words for _, words in some] for lua, some in groupby(seen, key=lambda one: one[0]) if lua]
     made = []
     for commands in done:

@@ -86,7 +86,7 @@ def _scripts(bench: Bench, tiebreak: str) -> Table:
 
 
 def _upkeep(bench: Bench, tiebreak: str) -> Table:
-    members = bench.effort.of(20_000, SIZES[2])
+    members = bench.effort.of(20_000, SIZES[2] if bench.effort.most > 1 else SIZES[1])
     done = [Contestant("coord", COORD, {"members": members, "tiebreak": tiebreak})]
     once = replace(bench, effort=Effort(quick=True))
     results = by_thing(compare(once, f"{WORK}:upkeep", done)["coord"])

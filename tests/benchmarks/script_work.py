@@ -315,7 +315,7 @@ def _asked(coord: Any) -> Act:
 
 
 @usual("activity_chunks", "two days")
-@usual("activity_names", "500 text ids", times=50)
+@usual("activity_names", "100 text ids", times=50)
 def _cohorts(coord: Any) -> Act:
     activity = _active(coord, ids="text")
     next_day = FIRST + timedelta(days=1)

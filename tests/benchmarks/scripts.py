@@ -36,9 +36,9 @@ def suite(bench: Bench) -> Iterator[Table]:
     ]
     note = (
         "Microseconds a call by the server's own count (`INFO commandstats`), which is by the clock: what\n"
-        "else runs on the server's core is in it. Saturated is in pipelines of 100, where a call finds the\n"
-        "processor's caches as the last one left them; alone is one call at a time, after the server has\n"
-        f"slept. {_told(rows)}"
+        "else runs on the server's core is in it. Saturated is in pipelines of up to 500, where a call\n"
+        "finds the processor's caches as the last one left them; alone is one at a time, after the server\n"
+        f"has slept. {_told(rows)}"
     )
     yield tabulate("Scripts", rows, columns, note=note) if rows else _failed(found)
 
