@@ -529,7 +529,7 @@ async def test_a_key_of_another_type_is_named(coord: Any, client: Any, prefix: s
 def test_a_bucket_takes_at_most_104_bytes(
     client: Any, server: str, numbers: tuple[int, int, int], most: int
 ) -> None:
-    """Somewhat more where its numbers do not fit microseconds. Without jemalloc, sizes are others."""
+    """Somewhat more where its numbers do not fit microseconds."""
     if server.startswith("memory://"):
         pytest.skip("it takes the memory of a dict")
     rate, period, burst = numbers
@@ -541,7 +541,8 @@ def test_a_bucket_takes_at_most_104_bytes(
         told = client.info("memory")
         allocator = str(told.get("mem_allocator") or next(iter(told.values())))
 
-        assert size <= most if "jemalloc" in allocator else size <= most + 8
+        # Other allocators leave what is left over of a larger piece to it: up to 16 bytes for each of three.
+        assert size <= most + (0 if "jemalloc" in allocator else 3 * 16)
 
 
 def test_a_log_takes_at_most_16_bytes_an_entry(real_server: str, prefix: str) -> None:
