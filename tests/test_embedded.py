@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -121,7 +122,17 @@ def test_it_never_outlives_its_owner(end: str) -> None:
     owner.wait()
 
 
-def test_a_folder_keeps_its_data_and_serves_one_server_at_a_time(tmp_path: Path) -> None:
+def test_a_folder_keeps_its_data_and_serves_one_server_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    make = tempfile.mkdtemp
+
+    def make_and_note(**words: str) -> str:
+        made.append(make(**words))
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make_and_note)
     url = f"embedded://{tmp_path}/with%20space"
     with Coord.connect(url) as hub:
         hub.leaderboard("b").submit("ann", 7)
@@ -129,6 +140,7 @@ def test_a_folder_keeps_its_data_and_serves_one_server_at_a_time(tmp_path: Path)
             Coord.connect(url)
     with Coord.connect(url) as hub:
         assert hub.leaderboard("b").score("ann") == 7
+    assert [one for one in made if Path(one).exists()] == []
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:

@@ -57,16 +57,17 @@ class EmbeddedServer:
     def __init__(self, folder: str | None = None) -> None:
         binary = server_binary()
         self._folder_lock = contextlib.ExitStack()
-        scratch = tempfile.mkdtemp(prefix="coord-")
+        home = None if folder is None else Path(folder).resolve()
+        if home is not None:
+            home.mkdir(parents=True, exist_ok=True)
+            self._claim(home)
+        scratch = tempfile.mkdtemp(prefix="coord-")  # which the reaper removes
         socket = f"{scratch}/valkey.sock"
         password = secrets.token_hex(16)
         lines = ["port 0", f"unixsocket {socket}", "unixsocketperm 700", f"requirepass {password}", 'save ""']
-        if folder is None:
+        if home is None:
             lines += [f"dir {scratch}", "appendonly no"]
         else:
-            home = Path(folder).resolve()
-            home.mkdir(parents=True, exist_ok=True)
-            self._claim(home)
             lines += [f'dir "{home}"', "appendonly yes", "appendfsync always"]
         self.url = f"unix://:{password}@{socket}"
         self._reaper = self._start(binary, scratch, "\n".join(lines))
