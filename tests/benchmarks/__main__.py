@@ -1,8 +1,8 @@
 """``python -m tests.benchmarks``: measure coord beside its peers, and write Markdown.
 
-Without options everything is measured, in about ten minutes once the peers are installed. ``--rounds 3``
-takes half as long again, and is less at the mercy of chance. ``--quick`` is for seeing that it works: one
-round of the suites that need no large data, in about a minute.
+Without options everything is measured, in about twelve minutes once the peers are there. ``--rounds 3``
+takes twenty, with larger data, and is less at the mercy of chance. ``--quick`` is for seeing that it works:
+one round of the suites that need no large data, in about a minute.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def _kept(bench: Bench) -> Table:
 
 def _both_days(bench: Bench) -> Table:
     few = replace(bench, effort=Effort(quick=True))
-    ids = bench.effort.of(2**24, 2**27)
+    ids = bench.effort.up_to(2**24, 2**24, 2**27)
     results = compare(few, f"{WORK}:both_days", WITHOUT_TEXT, ids=ids)
     columns = [Column("ms", "ms", digits=0), Column("server, ms", "server_ms", digits=1), STEP, LEFT]
     note = (
@@ -128,7 +128,7 @@ def _both_days(bench: Bench) -> Table:
 
 def _retention(bench: Bench) -> Table:
     few = replace(bench, effort=Effort(quick=True))
-    ids = bench.effort.of(2**22, 2**27)
+    ids = bench.effort.up_to(2**22, 2**24, 2**27)
     results = compare(few, f"{WORK}:retention", WITHOUT_TEXT, ids=ids, weeks=WEEKS)
     columns = [Column("ms", "ms", digits=0), Column("server, ms", "server_ms", digits=0), STEP, LEFT]
     note = (

@@ -24,8 +24,9 @@ QUICK_SIZES = (1_000, 10_000, 100_000)
 def suite(bench: Bench) -> Iterator[Table]:
     """Measure leaderboards; a table at a time, as it is done."""
     few = replace(bench, effort=Effort(quick=True))
-    for tiebreak in ("name", "first"):
-        yield _growth(few, tiebreak, bench.effort.of(QUICK_SIZES, SIZES), bench.effort.of(0.2, 0.5))
+    sizes = {"name": SIZES, "first": bench.effort.up_to(SIZES, SIZES[:2], SIZES)}
+    for tiebreak, full in sizes.items():
+        yield _growth(few, tiebreak, bench.effort.of(QUICK_SIZES, full), bench.effort.of(0.2, 0.5))
     yield _submit(bench)
     for tiebreak in ("name", "first"):
         yield _scripts(few, tiebreak)
@@ -86,7 +87,7 @@ def _scripts(bench: Bench, tiebreak: str) -> Table:
 
 
 def _upkeep(bench: Bench, tiebreak: str) -> Table:
-    members = bench.effort.of(20_000, SIZES[2] if bench.effort.most > 1 else SIZES[1])
+    members = bench.effort.up_to(20_000, SIZES[1], SIZES[2])
     done = [Contestant("coord", COORD, {"members": members, "tiebreak": tiebreak})]
     once = replace(bench, effort=Effort(quick=True))
     results = by_thing(compare(once, f"{WORK}:upkeep", done)["coord"])
@@ -124,7 +125,7 @@ def by_thing(results: Results) -> dict[str, Results]:
 def sharded(bench: Bench) -> Iterator[Table]:
     """Measure a sharded board; ``board_work`` as a program measures one of any size."""
     few = replace(bench, effort=Effort(quick=True))
-    members = bench.effort.of(20_000, 1_000_000)
+    members = bench.effort.up_to(20_000, 200_000, 1_000_000)
     rows = [
         Contestant(f"{shards} shards", COORD, {"members": members, "shards": shards}) for shards in (4, 16)
     ]

@@ -79,6 +79,10 @@ class Effort:
         """Choose between two amounts."""
         return quick if self.quick else full
 
+    def up_to(self, quick: T, usual: T, ample: T) -> T:
+        """Choose among three amounts: the last where several rounds have been asked for."""
+        return self.of(quick, ample if self.most > 1 else usual)
+
 
 @dataclass(frozen=True, slots=True)
 class Bench:

@@ -30,8 +30,8 @@ def suite(bench: Bench) -> Iterator[Table]:
     yield _counted(bench)
     once = replace(bench, effort=Effort(quick=True))
     yield _promoted(once)
-    yield _covered(once, bench.effort.of(200, 1500))
-    yield _overlapped(once, bench.effort.of(20, 150))
+    yield _covered(once, bench.effort.up_to(200, 400, 1500))
+    yield _overlapped(once, bench.effort.up_to(20, 40, 150))
 
 
 def _held(bench: Bench) -> Table:
