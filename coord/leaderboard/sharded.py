@@ -201,7 +201,7 @@ class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
         Returns:
             How many were taken off.
 
-        Complexity: O(log n) for each of them, in slices of 100.
+        Complexity: O(log n) for each of them, in slices of 50.
         """
         leave = integer(best, "best", at_least=0)
         going = (await self._shards.stretch(self._order, leave, 1)).rows
@@ -215,7 +215,7 @@ class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
         return sum(await all_of(self._port, flows))
 
     async def purge(self) -> int:
-        """Take those off whose scores have lapsed; return how many. O(log n) for each, in slices of 100."""
+        """Take those off whose scores have lapsed; return how many. O(log n) for each, in slices of 50."""
         return sum(await all_of(self._port, [board.purge() for board in self._shards.boards]))
 
     async def clear(self) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncSubmits", "Target", "checked_rows"]
 
 MOST_OVERTAKEN = 100
-ROWS = 100
+ROWS = 50
 """How many scores one script takes."""
 NAMED = 16
 """To name so many overtaken costs a server about as much as a score does."""
@@ -127,7 +127,7 @@ class AsyncSubmits(BoardFlow):
     ) -> dict[str, Submission]:
         """Give many members a score each, as ``submit`` does one after the other.
 
-        Up to 100 scores (divided by the number of periods, and by up to 7 if ``overtaken`` is asked for) are
+        Up to 50 scores (divided by the number of periods, and by up to 7 if ``overtaken`` is asked for) are
         one step and one round trip; more travel in slices of that size, so that none of them holds the
         server up.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncUpkeep"]
 
-SLICE = 100
+SLICE = 50
 """How many members one script takes off."""
 
 
@@ -38,7 +38,7 @@ class AsyncUpkeep(BoardFlow):
         Returns:
             How many were on it.
 
-        Complexity: O(log n) a member; in slices of 100.
+        Complexity: O(log n) a member; in slices of 50.
         """
         words = [member_bytes(one) for one in members]
         removed = 0
@@ -75,7 +75,7 @@ class AsyncUpkeep(BoardFlow):
         Returns:
             How many were taken off.
 
-        Complexity: O(log n) for each of them, in slices of 100.
+        Complexity: O(log n) for each of them, in slices of 50.
         """
         leave = integer(best, "best", at_least=0)
         removed = 0
@@ -88,13 +88,13 @@ class AsyncUpkeep(BoardFlow):
     async def purge(self) -> int:
         """Take those off whose scores have lapsed.
 
-        Every call on a board does so first, for up to 100 members. Call this where more may lapse at once
+        Every call on a board does so first, for up to 50 members. Call this where more may lapse at once
         on a board that is seldom used.
 
         Returns:
             How many were taken off.
 
-        Complexity: O(log n) for each of them, in slices of 100.
+        Complexity: O(log n) for each of them, in slices of 50.
         """
         removed = 0
         while True:

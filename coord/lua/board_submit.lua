@@ -57,7 +57,7 @@ end
 
 local boards = {}
 for b = 1, count do
-  local board = opened(keys, 5 * (b - 1))
+  local board = opened(keys, 5 * (b - 1), count)
   if (board.first or false) ~= (tiebreak == 'first') then
     if redis.call('EXISTS', board.entries) == 1 then
       return {'tiebreak', board.first and 'first' or 'name'}

@@ -106,8 +106,9 @@ local function writers()
   return put, forget, text, micros
 end
 
--- Take five keys for a board, and let the members lapse whose time is over, up to 100 of them.
-local function opened(keys, after)
+-- Take five keys for a board, and let the members lapse whose time is over, up to 50 of them; of
+-- several boards in one script, to share these 50.
+local function opened(keys, after, boards)
   local board = {
     entries = keys[after + 1],
     scores = keys[after + 2],
@@ -123,7 +124,7 @@ local function opened(keys, after)
   if kept == 2 or not board.first then
     local _, forget, text, micros = writers()
     local now = text(math.floor(micros() / 1000))
-    local gone = redis.call('ZRANGEBYSCORE', board.expiry, '-inf', now, 'LIMIT', 0, 100)
+    local gone = redis.call('ZRANGEBYSCORE', board.expiry, '-inf', now, 'LIMIT', 0, math.ceil(50 / (boards or 1)))
     for _, member in ipairs(gone) do
       forget(board, member)
     end
