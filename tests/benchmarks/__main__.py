@@ -1,6 +1,6 @@
 """``python -m tests.benchmarks``: measure coord beside its peers, and write Markdown.
 
-Without options everything is measured, in about twelve minutes once the peers are there. ``--rounds 3``
+Without options everything is measured, within ten minutes once the peers are there. ``--rounds 3``
 takes twenty, with larger data, and is less at the mercy of chance. ``--quick`` is for seeing that it works:
 one round of the suites that need no large data, in about a minute.
 """
@@ -37,6 +37,8 @@ SUITES: dict[str, Callable[[Bench], Iterator[Table]]] = {
 QUICK = ("goals", "scripts")
 LONG = ("scripts", "limits", "uniques", "activity", "boards", "sharded")
 """Suites that have many rows, and one round less."""
+AMPLE = 3
+"""From so many rounds on, the data are larger too."""
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -57,7 +59,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
 def _measure(bench: Bench, name: str) -> str:
     """Measure a suite; return its text."""
     tables, started = [], time.monotonic()
-    effort = Effort(bench.effort.quick, max(1, bench.effort.most - (name in LONG)))
+    effort = replace(bench.effort, most=max(1, bench.effort.most - (name in LONG)))
     for table in SUITES[name](replace(bench, effort=effort)):
         sys.stderr.write(f"measured: {table.title}\n")
         tables.append(table.markdown())
@@ -72,7 +74,7 @@ def main(argv: Sequence[str]) -> None:
     suites = options.only or (QUICK if options.quick else list(SUITES))
     parts: dict[str, str] = {}
     with servers() as (urls, core):
-        bench = Bench(Effort(options.quick, options.rounds), urls, core)
+        bench = Bench(Effort(options.quick, options.rounds, options.rounds >= AMPLE), urls, core)
         for name in suites:
             parts[name] = _measure(bench, name)
             head = machine(bench, command)

@@ -56,7 +56,7 @@ def suite(bench: Bench) -> Iterator[Table]:
 
 
 def _one_by_one(bench: Bench, *, again: bool) -> Table:
-    times = bench.effort.of(1000, 3000)
+    times = bench.effort.up_to(1000, 1500, 3000)
     results = compare(bench, f"{WORK}:one_by_one", ALL, times=times, again=again)
     columns = [
         Column("marks/s", "rate", ratio="to SETBIT"),
@@ -105,7 +105,7 @@ def _far(bench: Bench) -> Table:
 
 def _kept(bench: Bench) -> Table:
     few = replace(bench, effort=Effort(quick=True))
-    ids = bench.effort.of(50_000, 200_000)
+    ids = bench.effort.up_to(50_000, 100_000, 200_000)
     results = compare(few, f"{WORK}:kept", ALL, ids=ids)
     note = (
         f"{ids:,} ids, 0 and up, in a day, a week and a month; as text, numbers of 36 digits.\n"
@@ -116,7 +116,7 @@ def _kept(bench: Bench) -> Table:
 
 def _both_days(bench: Bench) -> Table:
     few = replace(bench, effort=Effort(quick=True))
-    ids = bench.effort.up_to(2**24, 2**24, 2**27)
+    ids = bench.effort.up_to(2**22, 2**24, 2**27)
     results = compare(few, f"{WORK}:both_days", WITHOUT_TEXT, ids=ids)
     columns = [Column("ms", "ms", digits=0), Column("server, ms", "server_ms", digits=1), STEP, LEFT]
     note = (
@@ -140,7 +140,7 @@ def _retention(bench: Bench) -> Table:
 
 def _asked(bench: Bench) -> Table:
     once = replace(bench, effort=Effort(quick=True))
-    ids, names = bench.effort.of(2**22, 2**27), bench.effort.of(2**17, 2**20)
+    ids, names = bench.effort.up_to(2**22, 2**25, 2**27), bench.effort.up_to(2**17, 2**18, 2**20)
     rows = [Contestant(question, COORD, {"question": question}) for question in QUESTIONS]
     results = compare(once, f"{WORK}:asked", rows, ids=ids, names=names)
     columns = [STEP, Column("steps", "steps"), Column("server, ms", "server_ms", digits=1), LEFT]

@@ -140,7 +140,9 @@ def _denied(bench: Bench) -> Iterator[Goal]:
         Contestant("limits", LIMITS, {"contestant": "limits moving"}),
         Contestant("evalsha", REDIS_PY, {"contestant": "evalsha"}),
     ]
-    results = compare(bench, "tests.benchmarks.limit_work:denied", rows, seconds=bench.effort.of(0.2, 1.0))
+    results = compare(
+        bench, "tests.benchmarks.limit_work:denied", rows, seconds=bench.effort.up_to(0.2, 0.6, 1.0)
+    )
     rate = _middle(results, "coord", "rate")
     others = _beside(
         results,
@@ -288,7 +290,7 @@ def members(bench: Bench) -> dict[str, Results]:
     few = replace(bench, effort=Effort(quick=True))
     sizes = SIZES[: bench.effort.of(3, 4)]
     rows = [Contestant(f"{size:,}", COORD, {"members": size, "tiebreak": "name"}) for size in sizes]
-    return compare(few, "tests.benchmarks.board_work:growth", rows, seconds=bench.effort.of(0.2, 1.0))
+    return compare(few, "tests.benchmarks.board_work:growth", rows, seconds=bench.effort.of(0.2, 0.5))
 
 
 def _ranked(bench: Bench) -> Iterator[Goal]:

@@ -42,6 +42,7 @@ __all__ = [
     "Results",
     "Sample",
     "Table",
+    "by_thing",
     "compare",
     "machine",
     "percentile",
@@ -65,10 +66,12 @@ class Effort:
     Attributes:
         quick: Whether as little as possible.
         most: The rounds otherwise.
+        ample: Whether with larger data.
     """
 
     quick: bool
     most: int = 3
+    ample: bool = False
 
     @property
     def rounds(self) -> int:
@@ -80,8 +83,8 @@ class Effort:
         return quick if self.quick else full
 
     def up_to(self, quick: T, usual: T, ample: T) -> T:
-        """Choose among three amounts: the last where several rounds have been asked for."""
-        return self.of(quick, ample if self.most > 1 else usual)
+        """Choose among three amounts."""
+        return self.of(quick, ample if self.ample else usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +331,22 @@ def _cells(
         if column.ratio:
             cells.append(column.show_ratio(result.samples, baseline))
     return cells
+
+
+def by_thing(results: Results) -> dict[str, Results]:
+    """Turn one contestant's figures, named ``thing/figure``, into a row for each thing."""
+    things = {key.partition("/")[0]: None for sample in results.samples for key in sample}
+    if not things:
+        return {"coord": results}
+    return {
+        thing: Results(
+            [
+                {key.partition("/")[2]: value for key, value in sample.items() if key.startswith(f"{thing}/")}
+                for sample in results.samples
+            ]
+        )
+        for thing in things
+    }
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 HOUR = 3600
 PLENTY = 9_000
 WARM_UP = 30
+TURN = 25
+"""So many in a row, of each contestant in turn."""
 CONNECTIONS = 1000
 
 Ask = Callable[[], bool]
@@ -118,6 +121,99 @@ def decided(urls: list[str], contestant: str, seconds: float) -> Sample:
         took += time.perf_counter() - started
         done += 500
     return {"rate": done / took, "cpu": (_spent(server) - spent) / done * 1e6}
+
+
+FLOOR = """
+local time = redis.call('TIME')
+local found = redis.call('GET', KEYS[1])
+redis.call('SET', KEYS[1], ARGV[1], 'PX', 3600000)
+return {1, time[1], time[2], found}"""
+"""The least that a script does for a token bucket: the time, the state, the new state. It decides nothing."""
+
+
+def answered(urls: list[str], times: int) -> Sample:
+    """Ask for one decision after another, in turn with what it is compared with.
+
+    Returns:
+        For each ``/delay``: the microseconds until each answer.
+    """
+    client = import_module("redis").Redis.from_url(urls[0])
+    sha = client.script_load(FLOOR)
+    asks: dict[str, Callable[[], Any]] = {
+        "redis-py, bare `incrby`": _incrby(urls[0], PLENTY),
+        "a script that decides nothing": lambda: client.evalsha(sha, 1, "user:8", "1790000000000000:1"),
+        "redis-py, bare `evalsha`": _evalsha(urls[0], 10**9),
+        "coord, token bucket": _coord(urls[0], "bucket", 10**9),
+    }
+    sample: Sample = {f"{name}/delay": [] for name in asks}
+    for _ in range(times):
+        for name, ask in asks.items():
+            ask()  # the one before has left its caches
+            for _ in range(TURN):
+                started = time.perf_counter()
+                ask()
+                sample[f"{name}/delay"].append((time.perf_counter() - started) * 1e6)
+    return sample
+
+
+def by_threads(urls: list[str], contestant: str, threads: int, times: int) -> Sample:
+    """Let threads ask about one key, so many times each.
+
+    Returns:
+        ``rate`` decisions a second.
+    """
+    ask = _asker(urls[0], contestant, 10**9)
+    ask()
+
+    def work() -> None:
+        for _ in range(times):
+            ask()
+
+    crew = [threading.Thread(target=work) for _ in range(threads)]
+    started = time.perf_counter()
+    for one in crew:
+        one.start()
+    for one in crew:
+        one.join()
+    return {"rate": threads * times / (time.perf_counter() - started)}
+
+
+def by_tasks(urls: list[str], contestant: str, tasks: int, times: int) -> Sample:
+    """Let tasks of one loop ask about one key, so many times each.
+
+    Returns:
+        ``rate`` decisions a second.
+    """
+    return asyncio.run(_by_tasks(urls[0], contestant, tasks, times))
+
+
+async def _by_tasks(url: str, contestant: str, tasks: int, times: int) -> Sample:
+    ask: Callable[[], Any]
+    if contestant == "bucket":
+        home = import_module("coord").AsyncCoord.connect(url)
+        limiter = home.token_bucket("b", rate=10**9, period=HOUR)
+        ask, close = (lambda: limiter.try_acquire("user:7")), home.close
+    else:
+        package = import_module("throttled.asyncio")
+        throttle = package.Throttled(
+            key="user:7",
+            using=contestant.rpartition(" ")[2],
+            quota=package.rate_limiter.per_hour(10**9, burst=10**9),
+            store=package.store.RedisStore(server=url),
+        )
+        ask, close = throttle.limit, None
+
+    async def work() -> None:
+        for _ in range(times):
+            await ask()
+
+    await ask()
+    started = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(tasks)))
+    took = time.perf_counter() - started
+    if close is not None:
+        await close()
+    return {"rate": tasks * times / took}
 
 
 def denied(urls: list[str], contestant: str, seconds: float) -> Sample:

@@ -86,7 +86,7 @@ def contended(bench: Bench) -> dict[str, Results]:
 
 
 def _shift(bench: Bench) -> float:
-    return bench.effort.of(0.5, 1.5)
+    return bench.effort.up_to(0.5, 1.0, 1.5)
 
 
 def _contended(bench: Bench) -> Table:
@@ -108,7 +108,7 @@ def _contended(bench: Bench) -> Table:
 
 def hand_off(bench: Bench) -> dict[str, Results]:
     """Measure how soon a waiter has the lock."""
-    return compare(bench, f"{WORK}:hand_off", [ONE, FAIR, *PEERS], times=bench.effort.of(6, 12))
+    return compare(bench, f"{WORK}:hand_off", [ONE, FAIR, *PEERS], times=bench.effort.up_to(6, 8, 12))
 
 
 def _hand_off(bench: Bench) -> Table:
@@ -130,7 +130,7 @@ def renewed(bench: Bench) -> dict[str, Results]:
     rows = [
         Contestant(f"{leases:,}", COORD, {"leases": leases}) for leases in LEASES[: bench.effort.of(4, 5)]
     ]
-    return compare(few, f"{WORK}:renewed", rows, ttl=bench.effort.of(1.0, 3.0))
+    return compare(few, f"{WORK}:renewed", rows, ttl=bench.effort.up_to(1.0, 2.0, 3.0))
 
 
 def _renewed(bench: Bench) -> Table:
@@ -140,7 +140,7 @@ def _renewed(bench: Bench) -> Table:
         Column("client CPU in it, ms", "client_ms", digits=2),
         Column("leases lost", "lost"),
     ]
-    ttl = bench.effort.of(1.0, 3.0)
+    ttl = bench.effort.up_to(1.0, 2.0, 3.0)
     note = f"One thread inside so many `with` blocks of different locks, with leases of {ttl:g} s."
     return tabulate("Leases renewed, by their number", renewed(bench), columns, note=note)
 
@@ -148,7 +148,7 @@ def _renewed(bench: Bench) -> Table:
 def waited(bench: Bench) -> dict[str, Results]:
     """Measure how many connections waiters take, and how soon one of them has its lock."""
     rows = [Contestant(f"{waiters:,}", COORD, {"waiters": waiters}) for waiters in WAITERS]
-    return compare(bench, f"{WORK}:waited", rows, times=bench.effort.of(6, 12))
+    return compare(bench, f"{WORK}:waited", rows, times=bench.effort.up_to(6, 8, 12))
 
 
 def _waited(bench: Bench) -> Table:
