@@ -235,14 +235,15 @@ def test_a_key_that_coord_did_not_write_is_named(
     assert "no longer answers" not in complaint
 
 
+@pytest.mark.parametrize("words", [("board", "x"), ("limits", "reset", "x", "ann")], ids=" ".join)
 def test_what_the_server_refuses_is_said(
-    capsys: pytest.CaptureFixture[str], real_server: str, prefix: str
+    capsys: pytest.CaptureFixture[str], real_server: str, prefix: str, words: tuple[str, ...]
 ) -> None:
     with Redis.from_url(real_server) as raw:
         raw.acl_setuser("reader", enabled=True, passwords=["+pw"], commands=["+ping"], keys=["*"])
         try:
             url = real_server.replace("redis://", "redis://reader:pw@")
-            status, said, complaint = coord(capsys, "board", "x", "--url", url, "--prefix", prefix)
+            status, said, complaint = coord(capsys, *words, "--url", url, "--prefix", prefix)
         finally:
             raw.acl_deluser("reader")
 

@@ -8,16 +8,7 @@ from urllib.parse import unquote
 
 from coord._engine.keys import Keys, escape
 from coord._engine.port import step
-from coord.commands.server import (
-    UNREACHABLE,
-    Refused,
-    add_server_arguments,
-    one_line,
-    printable,
-    reached,
-    seconds,
-    table,
-)
+from coord.commands.server import Refused, add_server_arguments, answering, printable, reached, seconds, table
 from coord.hub import Coord
 from coord.limits.policy import Item
 
@@ -80,7 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
             escape(text)
     except ValueError as error:
         raise Refused(str(error)) from None
-    with reached(arguments.url, no_memory="lives inside one process; there is nothing to see") as opened:
+    nothing_to_see = "lives inside one process; there is nothing to see"
+    with reached(arguments.url, no_memory=nothing_to_see) as opened, answering(arguments.url):
         coord = Coord(opened.client, prefix=arguments.prefix)
         try:
             if arguments.verb == "reset":
@@ -93,8 +85,6 @@ def run(arguments: argparse.Namespace) -> int:
             return _list([row for row in lasting if row[1] > 0], as_json=arguments.json)
         except (ValueError, TypeError) as error:
             raise Refused(str(error)) from None
-        except UNREACHABLE as error:
-            raise Refused(f"the server no longer answers: {one_line(error, arguments.url)}") from None
 
 
 def _scanned(opened: Opened, before: str) -> Iterator[bytes | str]:

@@ -1,4 +1,4 @@
-"""Says once if the server may throw locks away to save memory.
+"""Says once if the server may throw locks and permits away to save memory.
 
 Every key of a lock has a TTL, so ``volatile-*`` policies may evict it as well as ``allkeys-*``. A lock that
 is evicted is free for the next who asks, while its holder works on.
@@ -49,7 +49,7 @@ async def warn_of_eviction(port: Port, where: str, seconds: float) -> None:
         return
     if policy is not None:
         _log.warning(
-            "%s may evict locks when its memory is full, and so give them to others while they are held: "
-            "its maxmemory-policy is %s; set it to noeviction, or keep locks on a server of their own",
+            "%s may evict locks and permits when its memory is full, and so give them to others while they are"
+            " held: its maxmemory-policy is %s; set it to noeviction, or keep them on a server of their own",
             where, policy,
         )  # fmt: skip
