@@ -49,7 +49,7 @@ async def warn_of_eviction(port: Port, where: str, seconds: float) -> None:
         return
     if policy is not None:
         _log.warning(
-            "%s may evict locks and permits when its memory is full, and so give them to others while they are"
-            " held: its maxmemory-policy is %s; set it to noeviction, or keep them on a server of their own",
+            "%s may evict locks and permits when its memory is full, and so give them to others while they "
+            "are held: its maxmemory-policy is %s; set it to noeviction, or keep them on another server",
             where, policy,
         )  # fmt: skip

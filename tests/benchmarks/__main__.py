@@ -1,8 +1,8 @@
 """``python -m tests.benchmarks``: measure coord beside its peers, and write Markdown.
 
 Without options everything is measured, within ten minutes once the peers are there. ``--rounds 3``
-takes half an hour, with larger data, and is less at the mercy of chance. ``--quick`` is for seeing that it works:
-one round of the suites that need no large data, in about a minute.
+takes half an hour, with larger data, and is less at the mercy of chance. ``--quick`` is for seeing that it
+works: one round of the suites that need no large data, in about a minute.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.harness import Sample
 
 BATCH = 100
-BATCHES = 20
+BATCHES = 12
 RULES = ("competition", "ordinal", "modified", "dense", "fractional")
 Words = tuple[Any, ...]
 

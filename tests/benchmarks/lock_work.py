@@ -6,7 +6,6 @@ Only the standard library is imported here, and of the contestants only the one 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import multiprocessing
 import os
 import random
@@ -355,14 +354,29 @@ def renewed(urls: list[str], leases: int, ttl: float) -> Sample:
         For a third of a lease: ``scripts`` that the server ran, ``server_ms`` and ``client_ms`` of
         processor time; and ``lost`` leases in all.
     """
-    home = import_module("coord").Coord.connect(urls[0])
-    client = import_module("redis").Redis.from_url(urls[0])
-    with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(home.lock(f"{NAME}:{n}", ttl=ttl).hold()) for n in range(leases)]
+    return asyncio.run(_renewed(urls[0], leases, ttl))
+
+
+async def _renewed(url: str, leases: int, ttl: float) -> Sample:
+    client = import_module("redis").Redis.from_url(url)
+    inside, over, held = asyncio.Event(), asyncio.Event(), []
+
+    async def hold(lock: Any) -> bool:
+        async with lock.hold() as lease:
+            held.append(lease)
+            if len(held) == leases:
+                inside.set()
+            await over.wait()
+            return bool(lease.valid)
+
+    async with import_module("coord").AsyncCoord.connect(url) as home, asyncio.TaskGroup() as group:
+        holders = [group.create_task(hold(home.lock(f"{NAME}:{n}", ttl=ttl))) for n in range(leases)]
+        await inside.wait()
         before = (_scripts(client), _server_cpu(client), time.process_time())
-        time.sleep(ttl)
+        await asyncio.sleep(ttl)
         after = (_scripts(client), _server_cpu(client), time.process_time())
-        lost = sum(not lease.valid for lease in held)
+        over.set()
+    lost = leases - sum(holder.result() for holder in holders)
     scripts, server, own = (late - early for late, early in zip(after, before, strict=True))
     return {"scripts": scripts / 3, "server_ms": server / 3e-3, "client_ms": own / 3e-3, "lost": lost}
 

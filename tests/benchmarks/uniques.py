@@ -56,7 +56,9 @@ def _added(bench: Bench, batch: int) -> Table:
 
 
 def _counted(bench: Bench) -> Table:
-    results = compare(bench, f"{WORK}:counted", [ONE, SKETCH], ids=5000, times=bench.effort.of(20, 100))
+    results = compare(
+        bench, f"{WORK}:counted", [ONE, SKETCH], ids=5000, times=bench.effort.up_to(20, 40, 100)
+    )
     columns = [
         Column("a day, µs", "day", digits=1),
         Column("30 days, µs", "thirty", digits=1, ratio="to PFCOUNT"),
