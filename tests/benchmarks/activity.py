@@ -140,7 +140,7 @@ def _retention(bench: Bench) -> Table:
 
 def _asked(bench: Bench) -> Table:
     once = replace(bench, effort=Effort(quick=True))
-    ids, names = bench.effort.up_to(2**22, 2**25, 2**27), bench.effort.up_to(2**17, 2**18, 2**20)
+    ids, names = bench.effort.up_to(2**22, 2**24, 2**27), bench.effort.up_to(2**17, 2**17, 2**20)
     rows = [Contestant(question, COORD, {"question": question}) for question in QUESTIONS]
     results = compare(once, f"{WORK}:asked", rows, ids=ids, names=names)
     columns = [STEP, Column("steps", "steps"), Column("server, ms", "server_ms", digits=1), LEFT]

@@ -28,7 +28,7 @@ def suite(bench: Bench) -> Iterator[Table]:
     for tiebreak, full in sizes.items():
         yield _growth(few, tiebreak, bench.effort.of(QUICK_SIZES, full), bench.effort.of(0.2, 0.5))
     yield _submit(bench)
-    for tiebreak in ("name", "first"):
+    for tiebreak in bench.effort.up_to(("name", "first"), ("name",), ("name", "first")):
         yield _scripts(few, tiebreak)
     for tiebreak in ("name", "first"):
         yield _upkeep(bench, tiebreak)
@@ -87,7 +87,7 @@ def _scripts(bench: Bench, tiebreak: str) -> Table:
 
 
 def _upkeep(bench: Bench, tiebreak: str) -> Table:
-    members = bench.effort.up_to(20_000, 50_000, SIZES[2])
+    members = bench.effort.up_to(10_000, 30_000, SIZES[2])
     done = [Contestant("coord", COORD, {"members": members, "tiebreak": tiebreak})]
     once = replace(bench, effort=Effort(quick=True))
     results = by_thing(compare(once, f"{WORK}:upkeep", done)["coord"])

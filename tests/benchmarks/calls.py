@@ -71,19 +71,19 @@ def suite(bench: Bench) -> Iterator[Table]:
 
 def by_callers(bench: Bench) -> dict[str, Results]:
     """Measure how many decisions concurrent callers of one event loop get."""
-    calls = bench.effort.up_to(1_000, 3_000, 5_000)
+    calls = bench.effort.up_to(1_000, 2_000, 5_000)
     return compare(bench, f"{WORK}:concurrent", ASYNC, asked=_decision(), callers=CALLERS, calls=calls)
 
 
 def one_by_one(bench: Bench) -> dict[str, Results]:
     """Measure how many decisions one thread gets."""
-    calls = bench.effort.up_to(500, 3_000, 5_000)
+    calls = bench.effort.up_to(500, 2_000, 5_000)
     return compare(bench, f"{WORK}:one_by_one", [ONE, CLIENT, RAW], asked=_decision(), calls=calls)
 
 
 def imported(bench: Bench) -> dict[str, Results]:
     """Measure what it takes to import a package."""
-    times = bench.effort.up_to(2, 3, 4)
+    times = bench.effort.up_to(2, 2, 4)
     return compare(bench, f"{WORK}:imported", IMPORTS, times=times)
 
 

@@ -30,7 +30,7 @@ def suite(bench: Bench) -> Iterator[Table]:
     yield _counted(bench)
     once = replace(bench, effort=Effort(quick=True))
     yield _promoted(once)
-    yield _covered(once, bench.effort.up_to(200, 300, 1500))
+    yield _covered(once, bench.effort.up_to(200, 200, 1500))
     yield _overlapped(once, bench.effort.up_to(20, 40, 150))
 
 
@@ -42,7 +42,7 @@ def _held(bench: Bench) -> Table:
 
 
 def _added(bench: Bench, batch: int) -> Table:
-    times = bench.effort.up_to(300, 800, 1500) if batch == 1 else bench.effort.up_to(5, 10, 20)
+    times = bench.effort.up_to(300, 500, 1500) if batch == 1 else bench.effort.up_to(5, 10, 20)
     results = compare(bench, f"{WORK}:added", [ONE, SKETCH], batch=batch, times=times)
     columns = [
         Column("one period, µs a call", "one", digits=1, ratio="to PFADD"),
