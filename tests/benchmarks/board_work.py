@@ -26,7 +26,7 @@ SLICE = 5000
 WARM_UP = 50
 FRIENDS = 100
 ROWS = 25
-TIMES = 3
+TIMES = 5
 LARGE = 1_000_000
 """So many bytes have glibc tidy up what the log has freed, which would else be in the first step."""
 SENT = (b"EVAL", b"UNLINK")
@@ -176,15 +176,15 @@ def bare(urls: list[str], members: int, seconds: float) -> Sample:
 
 
 def upkeep(urls: list[str], members: int, tiebreak: str) -> Sample:
-    """Do large things to a board, each three times, and see how long each of their steps held the server up.
+    """Do large things to a board, each five times, and see how long each of their steps held the server up.
 
     The steps are the same each time. What the machine happens to do meanwhile hits one time or another, so
-    the least of the three is what a step takes by itself.
+    the least of the five is what a step takes by itself.
 
     Returns:
         For each thing ``/seconds`` on average, its ``/steps``, the milliseconds that they took on average by
         the server's account (``/mean``), the longest of them (``/longest``), the share that took over 5
-        (``/over``, in a thousand), and the longest by the least of three (``/least``).
+        (``/over``, in a thousand), and the longest by the least of five (``/least``).
     """
     client, board = _opened(urls, members, tiebreak)
     hub = import_module("coord").Coord.connect(urls[0])
