@@ -71,7 +71,7 @@ def suite(bench: Bench) -> Iterator[Table]:
 
 def by_callers(bench: Bench) -> dict[str, Results]:
     """Measure how many decisions concurrent callers of one event loop get."""
-    calls = bench.effort.up_to(1_000, 2_000, 5_000)
+    calls = bench.effort.up_to(500, 2_000, 5_000)
     return compare(bench, f"{WORK}:concurrent", ASYNC, asked=_decision(), callers=CALLERS, calls=calls)
 
 

@@ -88,7 +88,7 @@ def contended(bench: Bench) -> dict[str, Results]:
 
 
 def _shift(bench: Bench) -> float:
-    return bench.effort.up_to(0.5, 1.0, 1.5)
+    return bench.effort.up_to(0.3, 1.0, 1.5)
 
 
 def _contended(bench: Bench) -> Table:
@@ -110,7 +110,7 @@ def _contended(bench: Bench) -> Table:
 
 def hand_off(bench: Bench) -> dict[str, Results]:
     """Measure how soon a waiter has the lock."""
-    return compare(bench, f"{WORK}:hand_off", [ONE, FAIR, *PEERS], times=bench.effort.up_to(6, 6, 12))
+    return compare(bench, f"{WORK}:hand_off", [ONE, FAIR, *PEERS], times=bench.effort.up_to(4, 6, 12))
 
 
 def _hand_off(bench: Bench) -> Table:
@@ -152,7 +152,7 @@ def _renewed(bench: Bench) -> Table:
 def waited(bench: Bench) -> dict[str, Results]:
     """Measure how many connections waiters take, and how soon one of them has its lock."""
     rows = [Contestant(f"{waiters:,}", COORD, {"waiters": waiters}) for waiters in WAITERS]
-    return compare(bench, f"{WORK}:waited", rows, times=bench.effort.up_to(6, 6, 12))
+    return compare(bench, f"{WORK}:waited", rows, times=bench.effort.up_to(4, 6, 12))
 
 
 def _waited(bench: Bench) -> Table:

@@ -23,7 +23,7 @@ def suite(bench: Bench) -> Iterator[Table]:
     """Measure scripts; one table."""
     once = Contestant("coord", COORD, {})
     found = compare(
-        bench, "tests.benchmarks.script_work:measured", [once], share=bench.effort.up_to(0.2, 0.3, 0.6)
+        bench, "tests.benchmarks.script_work:measured", [once], share=bench.effort.up_to(0.1, 0.3, 0.6)
     )["coord"]
     titles = list(found.samples[0]) if found.samples else []
     rows = {one: Results([sample[one] for sample in found.samples]) for one in titles}
