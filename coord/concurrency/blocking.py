@@ -12,7 +12,7 @@ from coord.limits.blocking import decorated
 from coord.locks.blocking import Loss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
     from typing import Unpack
 
@@ -21,9 +21,19 @@ if TYPE_CHECKING:
     from coord.concurrency.room import PermitRoom
     from coord.concurrency.terms import ConcurrencyOptions
 
-__all__ = ["ConcurrencyLimit", "ConcurrencyPermit", "ConcurrencySlot"]
+__all__ = ["ConcurrencyLimit", "ConcurrencyPermit", "ConcurrencySlot", "entered"]
 
 F = TypeVar("F", bound="Callable[..., object]")
+P = TypeVar("P", bound=AsyncConcurrencyPermit)
+
+
+def entered(slot: AsyncConcurrencySlot, enter: Callable[[], Coroutine[object, None, P]]) -> P:
+    """Step into a block, and leave nothing held if that is interrupted."""
+    try:
+        return step(enter())
+    except KeyboardInterrupt:  # it may have come between the flow's return and ours
+        step(slot._abandon())
+        raise
 
 
 @twin_of(AsyncConcurrencyPermit)
@@ -70,11 +80,7 @@ class ConcurrencySlot:
         return repr(self._flow).replace("AsyncConcurrencySlot", "ConcurrencySlot", 1)
 
     def __enter__(self) -> ConcurrencyPermit:
-        try:
-            return ConcurrencyPermit(step(self._flow.__aenter__()))
-        except KeyboardInterrupt:  # it may have come between the flow's return and ours
-            step(self._flow._abandon())
-            raise
+        return ConcurrencyPermit(entered(self._flow, self._flow.__aenter__))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from coord._engine.keys import Keys
     from coord._engine.script import Call, Reply
+    from coord.concurrency.terms import Terms
 
 __all__ = ["RENEW", "ConcurrencyHolder", "ConcurrencyStatus", "PermitCalls"]
 
@@ -91,24 +92,19 @@ class PermitCalls(LockCalls):
 
     Args:
         keys: How keys are spelled.
-        name: The limit's name.
+        terms: What the limit was made with.
         subject: Whom or what it is about.
-        limit: How much room there is.
-        fair: Whether waiters are served in order.
-        wakes: Whether a release wakes waiters.
-        sharded: Whether by messages that only the key's own node of a cluster hears.
+        sharded: Whether waiters are woken by messages that only the key's own node of a cluster hears.
     """
 
-    def __init__(
-        self, keys: Keys, name: str, subject: str, limit: int, *, fair: bool, wakes: bool, sharded: bool
-    ) -> None:
-        self.name = name
-        self.key = permits = keys.of_subject(FAMILY, name, subject)
-        self._limit = limit
+    def __init__(self, keys: Keys, terms: Terms, subject: str, *, sharded: bool) -> None:
+        self.name = terms.name
+        self.key = permits = keys.of_subject(FAMILY, terms.name, subject)
+        self._limit = terms.limit
         self._ended = f"{permits}:ended:"
         self._waiting, self._queue = f"{permits}:waiting", f"{permits}:queue"
-        self._line = (self._queue, f"{permits}:alive") if fair else (self._waiting,)
-        self.channel = f"{permits}:free" if wakes else ""
+        self._line = (self._queue, f"{permits}:alive") if terms.fair else (self._waiting,)
+        self.channel = f"{permits}:free" if terms.wait == "signal" else ""
         self._publish = "SPUBLISH" if sharded else "PUBLISH"
 
     def acquire(

@@ -97,10 +97,7 @@ class AsyncConcurrencySlot:
         return f"<{type(self).__name__} of {self._turn.key!r} from {self._turn.terms.name!r}>"
 
     async def __aenter__(self) -> AsyncConcurrencyPermit:
-        if self._used:
-            raise RuntimeError("this slot was used before; call slot() for each block")
-        self._used = True
-        return AsyncConcurrencyPermit(self._turn, await self._hold.__aenter__())
+        return AsyncConcurrencyPermit(self._turn, await self._enter())
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -108,6 +105,12 @@ class AsyncConcurrencySlot:
         if not self._used:
             raise RuntimeError("this slot was never entered")
         await self._hold.__aexit__(kind, error, trace)
+
+    async def _enter(self) -> AsyncLease:
+        if self._used:
+            raise RuntimeError("this slot was used before; call slot() for each block")
+        self._used = True
+        return await self._hold.__aenter__()
 
     async def _abandon(self) -> None:
         """Give up what was acquired, if anything."""

@@ -40,15 +40,7 @@ class PermitRoom(LockRoom):
 
     def permits(self, terms: Terms, key: str) -> PermitCalls:
         """Spell the operations of one key's permits."""
-        return PermitCalls(
-            self.keys,
-            terms.name,
-            key,
-            terms.limit,
-            fair=terms.fair,
-            wakes=terms.wait == "signal",
-            sharded=not self.port.one_slot(),
-        )
+        return PermitCalls(self.keys, terms, key, sharded=not self.port.one_slot())
 
     def renewal(self, wanted: Sequence[tuple[str, str, float]]) -> Call[list[bool]]:
         """Spell how several leases are started anew: for each the key, its token and its length."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from coord.errors import PermitLost, PermitTimeout
+from coord.errors import CoordError, PermitLost, PermitTimeout
 from coord.locks.calls import waiter_of
 from coord.locks.lock import Asking, AsyncLock
 
@@ -25,15 +25,18 @@ class Turn(AsyncLock):
         terms: What the limit was made with.
         key: Whom or what the permit is for.
         weight: How much room it takes.
+        calls: What the server is asked, if it is more than for a permit.
     """
 
     _instead = "acquire one here"
 
-    def __init__(self, room: PermitRoom, terms: Terms, key: str, weight: int) -> None:
+    def __init__(
+        self, room: PermitRoom, terms: Terms, key: str, weight: int, calls: PermitCalls | None = None
+    ) -> None:
         self.terms = terms
         self.key = key
         self.weight = terms.weight(weight)
-        self.calls = room.permits(terms, key)
+        self.calls = calls or room.permits(terms, key)
         super().__init__(
             room,
             terms.name,
@@ -61,7 +64,7 @@ class Turn(AsyncLock):
     def _was_lost(self) -> PermitLost:
         return PermitLost(self.terms.name, self.key)
 
-    def _timed_out(self, asking: Asking, limit: float) -> PermitTimeout:
+    def _timed_out(self, asking: Asking, limit: float) -> CoordError:
         del asking
         return PermitTimeout(
             self.terms.name, self.key, weight=self.weight, limit=self.terms.limit, timeout=limit

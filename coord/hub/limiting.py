@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from coord._engine.checks import Seconds
+    from coord.admission import Admission, AsyncAdmission
     from coord.concurrency import ConcurrencyOptions, PermitRoom
     from coord.limits import LimiterOptions, LimitRoom, LimitsOptions
     from coord.limits.policy import Precision
@@ -130,6 +131,26 @@ class AsyncLimiting:
         """
         return AsyncConcurrencyLimit(self._permits, name, limit=limit, **options)
 
+    def admission(
+        self,
+        *limiters: AsyncTokenBucket | AsyncSlidingWindow | AsyncFixedWindow,
+        at_once: AsyncConcurrencyLimit,
+    ) -> AsyncAdmission:
+        """Decide over rates and a concurrency limit together: all of it in one step, or none.
+
+        Args:
+            *limiters: What is charged, of different names. Their own options count only where they are used
+                alone, but for ``overdraft``.
+            at_once: How many at a time, made with ``fair=True``.
+
+        Raises:
+            ValueError: There is no limiter, the limits are of another ``Coord``, two have the same name, or
+                ``at_once`` is not fair.
+        """
+        from coord.admission import AsyncAdmission
+
+        return AsyncAdmission(AsyncLimits(self._limits, limiters), at_once)
+
 
 @twin_of(AsyncLimiting)
 class Limiting:
@@ -182,3 +203,10 @@ class Limiting:
         self, name: str, *, limit: int, **options: Unpack[ConcurrencyOptions]
     ) -> ConcurrencyLimit:
         return ConcurrencyLimit(self._permits, name, limit=limit, **options)
+
+    def admission(
+        self, *limiters: TokenBucket | SlidingWindow | FixedWindow, at_once: ConcurrencyLimit
+    ) -> Admission:
+        from coord.admission import Admission
+
+        return Admission(Limits(self._limits, limiters), at_once)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from coord.limits.policy import Item, Policy
     from coord.limits.room import Answer, LimitRoom, Row
 
-__all__ = ["Charge", "Gate", "Group"]
+__all__ = ["Charge", "Gate", "Group", "Verdict", "combined", "decided"]
 
 UNDO_TIME = 1.0
 LONGEST_WAIT = (MAX_EXACT - 1) // 2
@@ -151,7 +151,7 @@ class Gate:
         if charges is None:
             decision, charges = self._instead(verb, groups), ()
         else:
-            decision = _decision(charges)
+            decision = decided(charges)
             if not decision.allowed:
                 if len(charges) > 1:
                     await self._take_back(charges)
@@ -253,7 +253,8 @@ class Gate:
         return decision
 
 
-def _decision(charges: Sequence[Charge]) -> Decision:
+def decided(charges: Sequence[Charge]) -> Decision:
+    """Make one decision of all that the server said."""
     if len(charges) == 1 and len(charges[0].group) == 1:
         ((item,), answer, _) = charges[0]
         return _part(item.policy, answer.rows[0], answer, granted=answer.granted)

@@ -161,7 +161,7 @@ class AsyncLimiter:
             timeout: As for ``acquire()``.
             refund_on: Exceptions of the block after which the cost is given back.
         """
-        return AsyncSlot(lambda: self.acquire(key, cost, timeout=timeout), refund_on, self._gate)
+        return AsyncSlot(lambda: self.acquire(key, cost, timeout=timeout), refund_on)
 
     def limit(
         self, key: str | Callable[..., str], cost: int = 1, *, timeout: Seconds | None = None

@@ -92,6 +92,13 @@ class AsyncPermit:
         """Give all of it back, as ``settle(0)`` does."""
         await self.settle(0)
 
+    async def _refund_after(self, error: BaseException) -> None:
+        """Give all of it back since a block has failed."""
+        try:
+            await self._gate.room.port.finish(self.refund())
+        except Exception as problem:  # noqa: BLE001  # the body's own exception is the one to see
+            error.add_note(f"and on giving the permit back: {type(problem).__name__}: {problem}")
+
 
 class AsyncSlot:
     """A permit for one ``with`` block. Made by ``slot()``; good for one use."""
@@ -100,11 +107,9 @@ class AsyncSlot:
         self,
         acquire: Callable[[], Coroutine[object, None, AsyncPermit]],
         refund_on: tuple[type[BaseException], ...],
-        gate: Gate,
     ) -> None:
         self._acquire = acquire
         self._refund_on = refund_on
-        self._gate = gate
         self._permit: AsyncPermit | None = None
 
     async def __aenter__(self) -> AsyncPermit:
@@ -118,9 +123,5 @@ class AsyncSlot:
     ) -> None:
         if self._permit is None:
             raise RuntimeError("this slot was never entered")
-        if error is None or not isinstance(error, self._refund_on):
-            return
-        try:
-            await self._gate.room.port.finish(self._permit.refund())
-        except Exception as problem:  # noqa: BLE001  # the body's own exception is the one to see
-            error.add_note(f"and on giving the permit back: {type(problem).__name__}: {problem}")
+        if isinstance(error, self._refund_on):
+            await self._permit._refund_after(error)

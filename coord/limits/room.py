@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from coord._engine.script import Call, Reply
     from coord.limits.policy import Item, Policy
 
-__all__ = ["Answer", "LimitRoom", "Row"]
+__all__ = ["Answer", "LimitRoom", "Row", "rows_of", "words_of"]
 
 ROW = 3
 HEAD = 5
@@ -54,11 +54,16 @@ class Answer(NamedTuple):
         return self.now + self.wait if self.granted else -1
 
 
+def rows_of(words: Sequence[int]) -> tuple[Row, ...]:
+    """Read what is said of each limit."""
+    return tuple([(words[at], words[at + 1], words[at + 2]) for at in range(0, len(words), ROW)])
+
+
 def _answer(reply: Reply, limits: int) -> Answer:
     words = cast("list[int]", reply)
     granted, wait, now, more, binding = words[:HEAD]
     end = HEAD + ROW * limits
-    rows = tuple([(words[at], words[at + 1], words[at + 2]) for at in range(HEAD, end, ROW)])
+    rows = rows_of(words[HEAD:end])
     marks = tuple([text(mark) for mark in words[end:]])
     return Answer(granted == 1, wait, now, more, binding - 1, rows, marks)
 
@@ -95,6 +100,11 @@ DECISIONS = frozenset({"take", "reserve", "look"})
 FORGET = Command("DEL", parse=nothing, repeatable=True)
 
 
+def words_of(items: Sequence[Item]) -> list[str | int]:
+    """Spell limits and costs for a script that is told several."""
+    return [word for item in items for word in (*item.policy.words, item.cost)]
+
+
 class LimitRoom:
     """What all limiters of one Coord share.
 
@@ -123,10 +133,7 @@ class LimitRoom:
             return (LOOKS if verb == "look" else OF_ONE)[policy.words[0]](
                 (key,), verb, str(operand), str(cost), *policy.alone
             )
-        words: list[str | int] = [verb, operand]
-        for item in items:
-            words += item.policy.words
-            words.append(item.cost)
+        words = [verb, operand, *words_of(items)]
         keys = [item.key for item in items]
         script = APPLY
         if len(items) > 1:

@@ -10,6 +10,7 @@
 local key, verb, operand, cost = KEYS[1], ARGV[1], ARGV[2] + 0, ARGV[3] + 0
 local limit, window = ARGV[4] + 0, ARGV[5] + 0
 
+-- include limit_clock
 -- include limit_start
 -- include limit_fixed
 -- include limit_text

@@ -12,6 +12,7 @@
 local key, verb, operand, cost = KEYS[1], ARGV[1], ARGV[2] + 0, ARGV[3] + 0
 local limit, window, units, unit = ARGV[4] + 0, ARGV[5] + 0, ARGV[6] + 0, ARGV[7] + 0
 
+-- include limit_clock
 -- include limit_start
 -- include limit_sliding
 -- include limit_log

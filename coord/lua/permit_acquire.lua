@@ -27,43 +27,15 @@ local waiter, heartbeat, channel, publish = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 
 -- include waiters
 -- include permits
-
-local now = server_time()
-local used, weight = in_use(permits, now), weight_of(token)
-local mine = redis.call('ZSCORE', permits, token)
-if not mine and redis.call('EXISTS', ended) == 1 then
+-- include permit_entry
+if over then
   return {0, 0}
-end
-
-local before
-if not mine then
-  if alive then
-    bury(queue, alive, now, heartbeat)
-    before = wanted_before(queue, waiter, limit - used)
-  else
-    before = kept_for_others(queue, waiter, now)
-  end
-end
-if not mine and used + before + weight > limit then
+elseif not room then
+  wait_in_line()
   if waiter ~= '' then
-    stand_in(queue, waiter, now, heartbeat)
-    if alive then
-      keep_alive(alive, waiter, now, heartbeat)
-    end
-    wake(queue, alive, channel, publish, used, now)
+    wake(queue, alive, channel, publish, used, now) -- others may want less
   end
-  local first = redis.call('ZRANGEBYSCORE', permits, digits(MOST), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
-  local left = used + weight > limit and first and tonumber(first) - now or KEPT
-  return {math.ceil(left / 1000), alive and before > 0 and 1 or 0}
+  return {until_room(), alive and before > 0 and 1 or 0}
 end
-
-used = mine and used or used + weight
-lend(permits, token, ttl, used, now)
-if waiter ~= '' then
-  redis.call('ZREM', queue, waiter)
-  if alive then
-    redis.call('ZREM', alive, waiter)
-  end
-end
-wake(queue, alive, channel, publish, used, now)
+enter()
 return used

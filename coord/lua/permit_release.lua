@@ -19,19 +19,5 @@ local publish = ARGV[6]
 
 -- include waiters
 -- include permits
-
-local now = server_time()
-if waiter ~= '' then
-  redis.call('ZREM', queue, waiter)
-  if alive then
-    redis.call('ZREM', alive, waiter)
-  end
-end
-local released, used = give_back(permits, token, in_use(permits, now), now)
-if released then
-  redis.call('SET', ended, '1', 'PX', memory)
-elseif end_anyway then
-  redis.call('SET', ended, '0', 'PX', memory, 'NX')
-end
-wake(queue, alive, channel, publish, used, now)
-return released and 1 or tonumber(redis.call('GET', ended) or '0')
+-- include permit_exit
+return was_held

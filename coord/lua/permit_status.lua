@@ -16,7 +16,7 @@ local now = server_time()
 local found = redis.call('ZMSCORE', permits, 'used', 'clock')
 local used, step = tonumber(found[1] or 0), -tonumber(found[2] or 0) - now
 now = now + (step > STEP and step or 0)
-for _, token in ipairs(redis.call('ZRANGEBYSCORE', permits, digits(MOST), digits(now))) do
+for _, token in ipairs(redis.call('ZRANGEBYSCORE', permits, digits(LEASES), digits(now))) do
   used = used - weight_of(token)
 end
 local live = string.format('(%.0f', now)

@@ -19,6 +19,3 @@
 -- save()            write it
 local NOT_OURS, MOST, overlong = 'WRONGTYPE this value is not the state of a limit', 2 ^ 52, nil
 
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-

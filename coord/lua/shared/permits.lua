@@ -3,7 +3,7 @@
 -- The permits are one sorted set: {"token weight label": end of its lease in microseconds}, and beside them
 -- "used", the sum of the weights, and "clock", when that was written, negative. So both come before every
 -- lease. A waiter is "home:who.weight.limit": whether there is room for it is decided by its own limit.
-local MOST = 1000000000 -- above every sum of weights, below every lease
+local LEASES = 1000000000 -- above every sum of weights, below every lease
 local STEP = 1000 -- microseconds by which the clock may step back unnoticed
 local CALLED = 100 -- the most waiters that one call wakes
 local PASSED = 16 -- the most that it passes over, since there is no room for them
@@ -44,18 +44,18 @@ local function in_use(permits, now)
   local found = redis.call('ZMSCORE', permits, 'used', 'clock')
   local used, step = tonumber(found[1] or 0), -tonumber(found[2] or 0) - now
   if step > STEP then
-    local leases = redis.call('ZRANGEBYSCORE', permits, digits(MOST), '+inf', 'WITHSCORES')
+    local leases = redis.call('ZRANGEBYSCORE', permits, digits(LEASES), '+inf', 'WITHSCORES')
     for i = 1, #leases, 2 do
       redis.call('ZADD', permits, digits(tonumber(leases[i + 1]) - step), leases[i])
     end
     keep(permits, used, now)
   end
-  local over = redis.call('ZRANGEBYSCORE', permits, digits(MOST), digits(now))
+  local over = redis.call('ZRANGEBYSCORE', permits, digits(LEASES), digits(now))
   if #over > 0 then
     for _, token in ipairs(over) do
       used = used - weight_of(token)
     end
-    redis.call('ZREMRANGEBYSCORE', permits, digits(MOST), digits(now))
+    redis.call('ZREMRANGEBYSCORE', permits, digits(LEASES), digits(now))
     keep(permits, used, now)
   end
   return used

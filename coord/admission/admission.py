@@ -1,0 +1,171 @@
+"""The way in: the verbs of a concurrency limit, with a cost for each rate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from coord.admission.entry import Entry
+from coord.admission.permit import AsyncAdmissionPermit, AsyncAdmissionSlot
+from coord.limits.limiter import decorated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coord._engine.checks import Seconds
+    from coord.concurrency.limit import AsyncConcurrencyLimit
+    from coord.limits.permit import Cost
+    from coord.limits.several import AsyncLimits
+
+__all__ = ["AsyncAdmission"]
+
+F = TypeVar("F", bound="Callable[..., object]")
+
+
+class AsyncAdmission:
+    """Admits so many at a time, and charges rates to whom it admits: all of it in one step, or none.
+
+    Made by ``admission()`` of a ``Coord`` or ``AsyncCoord``. The limits and the limiters may be used alone
+    beside
+    it: they count together.
+
+    Guarantees, on one server that keeps its data: those of the concurrency limit and of the limiters, and
+    that neither is taken from without the other. Whoever waits is served in the order of arrival at the
+    server, in all processes. Not guaranteed: that nobody goes before, who uses the limiters alone; that a
+    process that is killed has not been charged; and what the parts do not.
+    """
+
+    def __init__(self, limits: AsyncLimits, at_once: AsyncConcurrencyLimit) -> None:
+        terms = at_once._terms
+        if limits._room.port is not at_once._room.port:
+            raise ValueError("admission() takes limits of this Coord only")
+        if not terms.fair:
+            raise ValueError(
+                f"admission() needs a line to wait in: make concurrency limit {terms.name!r} with fair=True"
+            )
+        if terms.name in limits.names:
+            raise ValueError(f"admission() needs limits of different names, not {terms.name!r} twice")
+        self._limits = limits
+        self._at_once = at_once
+        self.names = (*limits.names, terms.name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {', '.join(map(repr, self.names))}>"
+
+    async def try_acquire(self, key: str, cost: Cost = 1, *, weight: int = 1) -> AsyncAdmissionPermit:
+        """Take a permit and charge the rates, if there is room and all rates allow it now. Never waits.
+
+        The lease is not renewed on its own: that is what ``slot()`` does.
+
+        Args:
+            key: Whom or what it is for: a user, an API, a model.
+            cost: What is charged to the rates: a number for all, or one for each limiter by name. A rate that
+                is charged 0 is not asked.
+            weight: How much room it takes, from 1 to the concurrency limit.
+
+        Returns:
+            The permit, true if it was granted. Its ``decision`` is that of the limit that binds, with those
+            of all as its ``parts``: how long the rates would deny it, and what room there is. For the room,
+            ``retry_after`` is when to look again: the end of the next lease, which may be renewed or given
+            back before; 50 ms, if others come first.
+
+        Raises:
+            PermitLost: It was granted, but every answer took longer than ``ttl`` to arrive. What was charged
+                is given back.
+            TypeError: ``key`` is not a ``str``, or a cost or ``weight`` not an ``int``.
+            ValueError: Not each limiter is named, ``key`` is empty, or a cost or ``weight`` is negative or
+            more
+                than can ever be allowed.
+
+        Complexity: O(n) for n rates, and O(log m) amortised for m permits of the key; one round trip.
+        """
+        entry = self._entry(key, cost, weight)
+        return AsyncAdmissionPermit(entry, await entry.try_acquire())
+
+    async def acquire(
+        self, key: str, cost: Cost = 1, *, weight: int = 1, timeout: Seconds | None = None
+    ) -> AsyncAdmissionPermit:
+        """Take a permit and charge the rates, waiting until there is room and all rates allow it.
+
+        Whoever waits stands in a line, and is charged when its turn has come and not before. The first in it
+        is woken when there is room, and looks again when the rates should allow it, or once a second.
+
+        Args:
+            key: As for ``try_acquire()``.
+            cost: As for ``try_acquire()``.
+            weight: As for ``try_acquire()``.
+            timeout: Seconds, or a ``timedelta``, to wait at the most; ``None`` for ever, 0 not at all.
+
+        Returns:
+            The permit. Its lease is not renewed on its own, as it is in a ``slot()``.
+
+        Raises:
+            RateLimited: The rates will not allow it in time; raised as soon as that is known. Nothing was
+                charged, and nothing is held.
+            PermitTimeout: There was no room in time, or others came before. Nothing was charged.
+            PermitLost: As for ``try_acquire()``.
+            RuntimeError: A sync one would have to wait in a thread that runs an event loop.
+            TypeError: As for ``try_acquire()``.
+            ValueError: As for ``try_acquire()``.
+
+        Complexity: As ``try_acquire()``, an attempt.
+        """
+        entry = self._entry(key, cost, weight)
+        return AsyncAdmissionPermit(entry, await entry.acquire(timeout=timeout))
+
+    def slot(
+        self,
+        key: str,
+        cost: Cost = 1,
+        *,
+        weight: int = 1,
+        timeout: Seconds | None = None,
+        on_lost: Callable[[], object] | None = None,
+        refund_on: tuple[type[BaseException], ...] = (),
+    ) -> AsyncAdmissionSlot:
+        """Hold a permit for a ``with`` block, which gets it, and charge the rates for it.
+
+        While the block runs the lease is renewed, as by ``slot()`` of the concurrency limit.
+
+        Args:
+            key: As for ``try_acquire()``.
+            cost: As for ``try_acquire()``.
+            weight: As for ``try_acquire()``.
+            timeout: As for ``acquire()``; what it raises, entering raises.
+            on_lost: Called without arguments, once, should the permit be lost inside the block; in a sync
+                block by another thread. It may be a coroutine function in an async block.
+            refund_on: Exceptions of the block after which the cost is given back.
+
+        Raises:
+            PermitLost: On exit, unless the block raised something else: the lease had ended before it.
+        """
+        return AsyncAdmissionSlot(self._entry(key, cost, weight), timeout, on_lost, refund_on)
+
+    def limit(
+        self,
+        key: str | Callable[..., str],
+        cost: Cost = 1,
+        *,
+        weight: int = 1,
+        timeout: Seconds | None = None,
+    ) -> Callable[[F], F]:
+        """Decorate a function so that each call holds a permit, and is charged.
+
+        Args:
+            key: Whom or what it is for; or a function that is given the call's arguments and says so.
+            cost: As for ``try_acquire()``.
+            weight: As for ``try_acquire()``.
+            timeout: As for ``acquire()``; what it raises, the call raises.
+
+        Raises:
+            TypeError: The function is of the other flavour.
+        """
+        return lambda function: decorated(
+            function, key, lambda whom: self.slot(whom, cost, weight=weight, timeout=timeout)
+        )
+
+    def _entry(self, key: str, cost: Cost, weight: int) -> Entry:
+        if not isinstance(key, str):
+            raise TypeError(f"key must be a str, one for all limits, not {type(key).__name__} {key!r}")
+        (group,) = self._limits._groups(key, cost)
+        room, terms = self._at_once._room, self._at_once._terms
+        return Entry(room, terms, key, weight, gate=self._limits._gate, group=group)

@@ -1,0 +1,101 @@
+"""One acquisition of a permit and its charges: the algorithm of a permit, asked of both at once."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from coord._engine.checks import patience
+from coord.admission.calls import AdmissionCalls
+from coord.concurrency.turn import Turn
+from coord.errors import RateLimited
+from coord.limits.decision import Decision
+from coord.limits.gate import Charge, Verdict, combined, decided
+from coord.locks.lease import AsyncLease
+
+if TYPE_CHECKING:
+    from coord._engine.checks import Seconds
+    from coord.admission.calls import Told
+    from coord.concurrency.room import PermitRoom
+    from coord.concurrency.terms import Terms
+    from coord.errors import CoordError
+    from coord.limits.gate import Gate, Group
+    from coord.locks.lock import Asking
+
+__all__ = ["Entry"]
+
+
+class Entry(Turn):
+    """What one permit is acquired through, and the rates are charged with it. Good for one acquisition.
+
+    Args:
+        room: What all concurrency limits share.
+        terms: What this one was made with.
+        key: Whom or what it is for.
+        weight: How much room it takes.
+        gate: Where charges are corrected.
+        group: The rates, and what is charged to each.
+    """
+
+    def __init__(
+        self, room: PermitRoom, terms: Terms, key: str, weight: int, *, gate: Gate, group: Group
+    ) -> None:
+        self.gate = gate
+        self._group = group
+        self._asked = AdmissionCalls(room.keys, terms, key, group, sharded=not room.port.one_slot())
+        self._until = math.inf
+        super().__init__(room, terms, key, weight, self._asked)
+
+    async def try_acquire(self) -> AsyncLease | None:
+        """Take the permit and charge the rates, if all of it can be had now."""
+        lease = await super().try_acquire()
+        self._asked.kept = lease is not None
+        return lease
+
+    async def acquire(self, *, timeout: Seconds | None = None) -> AsyncLease:
+        """Wait until all of it can be had; not at all, if the rates alone would take longer."""
+        self._until = self._port.now() + patience(timeout)
+        lease = await super().acquire(timeout=timeout)
+        self._asked.kept = True
+        return lease
+
+    def nothing(self) -> AsyncLease:
+        """Make the lease of somebody who was denied: over from the start."""
+        lease = AsyncLease(self, self._ask(), 0, -math.inf, self._ttl)
+        lease._over = True
+        return lease
+
+    def verdict(self) -> Verdict:
+        """Say what the rates decided, and what was charged to them."""
+        charge = Charge(self._group, self._told.rates)
+        return Verdict(decided([charge]), (charge,) if charge.answer.granted else ())
+
+    def decision(self) -> Decision:
+        """Say what was decided, of the rates and of the room."""
+        told, rates, most = self._told, self.verdict().decision, self.terms.limit
+        left, wait = max(0, most - told.used), told.until_room
+        room = Decision(not wait, most, left, wait, 0.0, self.terms.name)
+        return combined([*(rates.parts or (rates,)), room])
+
+    @property
+    def _told(self) -> Told:
+        told = self._asked.told
+        if told is None:
+            raise RuntimeError("nothing was asked yet")
+        return told
+
+    async def _attempt(self, asking: Asking) -> AsyncLease | None:
+        lease = await super()._attempt(asking)
+        wait = self._told.until_rates if lease is None else 0.0
+        if wait and wait > self._until - self._port.now():
+            raise RateLimited(self.key, self.verdict().decision)
+        return lease
+
+    async def _undo(self, asking: Asking) -> None:
+        await super()._undo(asking)
+        self.gate.room.forget(self._group)
+
+    def _timed_out(self, asking: Asking, limit: float) -> CoordError:
+        if self._told.until_room:
+            return super()._timed_out(asking, limit)
+        return RateLimited(self.key, self.verdict().decision)

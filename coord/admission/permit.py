@@ -1,0 +1,92 @@
+"""Possession of a permit and its charges, until it is given back or lost; and a ``with`` block of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from coord.concurrency.permit import AsyncConcurrencyPermit, AsyncConcurrencySlot
+from coord.limits.permit import AsyncPermit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from coord._engine.checks import Seconds
+    from coord.admission.entry import Entry
+    from coord.limits.permit import Cost
+    from coord.locks.lease import AsyncLease
+
+__all__ = ["AsyncAdmissionPermit", "AsyncAdmissionSlot"]
+
+
+class AsyncAdmissionPermit(AsyncConcurrencyPermit):
+    """Room at a concurrency limit, and what was charged with it. True if it was granted.
+
+    One that was denied holds nothing: it is not valid, ``check()`` raises, to release it is harmless, and
+    there is nothing to settle. True says that it was granted, and not that it still lives: ``valid`` does.
+
+    Attributes:
+        name: The concurrency limit's name.
+        key: Whom or what it is for.
+        weight: How much room it takes.
+        decision: What was decided; its ``parts`` are those of the rates, in their order, and of the room.
+    """
+
+    def __init__(self, entry: Entry, lease: AsyncLease | None) -> None:
+        super().__init__(entry, lease or entry.nothing())
+        self._charges = AsyncPermit(entry.gate, entry.key, entry.verdict())
+        self.decision = entry.decision()
+
+    def __bool__(self) -> bool:
+        return self.decision.allowed
+
+    async def settle(self, cost: Cost) -> None:
+        """Correct what was charged to the rates to what it turned out to be; the room stays as it is.
+
+        As ``settle()`` of a limiter's permit: what was charged too much is given back, what was charged too
+        little is charged now, up to the limit and the limiter's ``overdraft``, and to settle at the same cost
+        again does nothing. It may be done after the permit was given back, or lost.
+
+        Args:
+            cost: What it cost: a number for all rates, or one for each limiter by name.
+
+        Raises:
+            TypeError: ``cost`` is not an ``int``, or has a value that is none.
+            ValueError: ``cost`` is negative, or does not name each limiter.
+
+        Complexity: As of a limiter's permit, one round trip.
+        """
+        await self._charges.settle(cost)
+
+    async def refund(self) -> None:
+        """Give back all that was charged, as ``settle(0)`` does; the room stays as it is."""
+        await self._charges.refund()
+
+
+class AsyncAdmissionSlot(AsyncConcurrencySlot):
+    """A permit and its charges for one ``with`` block. Made by ``slot()``; good for one use."""
+
+    def __init__(
+        self,
+        entry: Entry,
+        timeout: Seconds | None,
+        on_lost: Callable[[], object] | None,
+        refund_on: tuple[type[BaseException], ...],
+    ) -> None:
+        super().__init__(entry, timeout, on_lost)
+        self._entry = entry
+        self._refund_on = refund_on
+        self._permit: AsyncAdmissionPermit | None = None
+
+    async def __aenter__(self) -> AsyncAdmissionPermit:
+        self._permit = AsyncAdmissionPermit(self._entry, await self._enter())
+        return self._permit
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._permit is not None and isinstance(error, self._refund_on):
+                await self._permit._charges._refund_after(error)
+        finally:
+            await super().__aexit__(kind, error, trace)
