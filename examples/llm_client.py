@@ -1,4 +1,4 @@
-"""A client of a language model that keeps to its limits: requests and tokens a minute, in all processes.
+"""A client of a language model that keeps to its limits: so many requests and tokens a minute, and calls at a time.
 
 Run: python examples/llm_client.py [URL]
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from coord import AsyncCoord, AsyncLimits, Coord, RateLimited, upstream_pause
+from coord import AsyncCoord, Coord, RateLimited, upstream_pause
 
 TOO_MANY = 429
 
@@ -39,13 +39,17 @@ class Client:
         self.model = model
         self.requests = coord.token_bucket("requests", "600/minute burst 5")
         self.tokens = coord.token_bucket("tokens", "6_000/minute burst 1_000", overdraft=1_000)
-        self.quota: AsyncLimits = coord.limits(self.requests, self.tokens)
+        self.calls = coord.concurrency_limit("calls", limit=3, fair=True)
+        self.admission = coord.admission(self.requests, self.tokens, at_once=self.calls)
+        self.most = 0
 
     async def ask(self, prompt: str, *, timeout: float = 10) -> str:
         estimate = 100 + len(prompt)
-        permit = await self.quota.acquire(self.model, {"requests": 1, "tokens": estimate}, timeout=timeout)
-        answer = await provider(prompt)
-        await permit.settle({"requests": 1, "tokens": answer.tokens})
+        cost = {"requests": 1, "tokens": estimate}
+        async with self.admission.slot(self.model, cost, timeout=timeout, refund_on=(OSError,)) as permit:
+            self.most = max(self.most, (await self.calls.status(self.model)).used)
+            answer = await provider(prompt)
+            await permit.settle({"requests": 1, "tokens": answer.tokens})
         if answer.status == TOO_MANY:
             pause = upstream_pause(answer.headers)
             if pause is not None:
@@ -56,7 +60,7 @@ class Client:
 async def suspending(url: str) -> None:
     async with AsyncCoord.connect(url, prefix="example") as coord:
         client = Client(coord, "model-1")
-        await client.quota.reset("model-1")
+        await coord.limits(client.requests, client.tokens).reset("model-1")
         answers: list[str] = []
 
         async def ask(number: int) -> None:
@@ -65,7 +69,7 @@ async def suspending(url: str) -> None:
         async with anyio.create_task_group() as tasks:
             for number in range(8):
                 tasks.start_soon(ask, number)
-        print(f"async: {len(answers)} questions were answered")
+        print(f"async: {len(answers)} questions were answered, at most {client.most} at a time")
         used = 1000 - (await client.tokens.peek("model-1")).remaining
         print(f"async: {used} tokens count, and {8 * 110} had been estimated")
         await client.ask("this is too much")
@@ -87,6 +91,10 @@ def blocking(url: str) -> None:
         print(
             f"sync:  {first.allowed}, then {second.allowed} for want of {second.name}; requests left: {left}"
         )
+        calls = coord.admission(requests, at_once=coord.concurrency_limit("calls", limit=1, fair=True))
+        with calls.slot("model-2"):
+            denied = calls.try_acquire("model-2")
+        print(f"sync:  a second call at a time is denied by {denied.decision.name!r}: {bool(denied)}")
 
 
 if __name__ == "__main__":

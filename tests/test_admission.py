@@ -16,7 +16,17 @@ import anyio.to_thread
 import pytest
 import redis
 
-from coord import AsyncCoord, Coord, Decision, PermitLost, PermitTimeout, RateLimited, WrongKeyType
+from coord import (
+    Admission,
+    AsyncAdmission,
+    AsyncCoord,
+    Coord,
+    Decision,
+    PermitLost,
+    PermitTimeout,
+    RateLimited,
+    WrongKeyType,
+)
 from coord._engine.port import step
 from tests import servers
 from tests.conftest import keys_of
@@ -46,7 +56,7 @@ def llm(hub: Any, at_once: int = 2, rpm: int = 5, tpm: int = 1000, **options: An
     return hub.admission(*rates, at_once=limit)
 
 
-async def left(hub: Any, key: str = "u") -> tuple[int, ...]:
+async def left(hub: Any, key: str = "u") -> Any:
     """What remains of each rate, and of the room."""
     both = hub.limits(rate(hub, "exact", 5), hub.token_bucket("tpm", rate=1000, period=60))
     room = await hub.concurrency_limit("calls", limit=2, fair=True).status(key)
@@ -122,7 +132,8 @@ async def test_no_room_is_taken_without_the_rate(coord: Any, client: Any, prefix
     assert denied.decision.name == "rpm"
     alone = await limiter.peek("u", 2)
     assert denied.decision.retry_after == pytest.approx(alone.retry_after, abs=2)
-    assert denied.decision.headers()["Retry-After"]
+    assert denied.decision.headers()["RateLimit-Policy"] == '"rpm";q=5;w=60, "calls";q=2'
+    assert denied.decision.headers()["RateLimit"].endswith(', "calls";r=2')
     assert [part.allowed for part in denied.decision.parts] == [False, True]
     assert await both.try_acquire("u", 1)
 
@@ -589,7 +600,7 @@ async def test_a_slot_is_renewed_while_its_block_runs(coord: Any) -> None:
 
 async def test_a_decorated_function_is_admitted(server: str, prefix: str, no_leaks: None) -> None:
     with Coord.connect(server, prefix=prefix) as hub:
-        both = llm(hub)
+        both: Admission = llm(hub)
         at_once = hub.concurrency_limit("calls", limit=2, fair=True)
 
         @both.limit(key=lambda model: f"m:{model}", cost={"rpm": 2, "tpm": 5}, weight=2)
@@ -604,7 +615,7 @@ async def test_a_decorated_function_is_admitted(server: str, prefix: str, no_lea
             async def other() -> None: ...
 
     async with AsyncCoord.connect(server, prefix=prefix) as async_hub:
-        async_both = llm(async_hub)
+        async_both: AsyncAdmission = llm(async_hub)
 
         @async_both.limit("x", {"rpm": 5, "tpm": 1}, timeout=0)
         async def work() -> int:

@@ -36,7 +36,8 @@ PROMISES = {
     "llm_client": [
         "then False for want of tokens",
         "requests left: 59",
-        "8 questions were answered",
+        "a second call at a time is denied by 'calls': False",
+        "8 questions were answered, at most 3 at a time",
         "'requests' denies for now",
     ],
     "concurrency": [

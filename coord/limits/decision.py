@@ -28,11 +28,13 @@ class Decision:
         limit: The most that can be charged at once: a bucket's burst, a window's limit.
         remaining: How much could be charged right after this decision.
         retry_after: Seconds until the same call would be allowed if nobody else called; 0 if it was.
-            Sufficient, and minimal to the microsecond (to the millisecond, out of the deny-cache).
+            Sufficient, and minimal to the microsecond (to the millisecond, out of the deny-cache). For room
+            at a concurrency limit, when to look again.
         reset_after: Seconds until nothing is charged any more, if nobody calls.
         name: The limiter's name; of several limits, that of the one that binds: the one that denies
             longest, or has the smallest part remaining.
-        window: Seconds in which ``limit`` comes back: a window's period, the time to fill a bucket.
+        window: Seconds in which ``limit`` comes back: a window's period, the time to fill a bucket;
+            0 for room, which comes back when it is given back.
         source: Who answered: ``redis``; ``cache``, which remembers denials; ``lease``, tokens taken in
             advance; ``fallback``, because the server could not be asked.
         delay: Seconds to wait before going ahead, which ``acquire()`` does.
@@ -79,12 +81,8 @@ class Decision:
             }
         else:
             fields = {
-                "RateLimit-Policy": ", ".join(
-                    f"{_item(one.name)};q={one.limit};w={max(1, _whole(one.window))}" for one in limits
-                ),
-                "RateLimit": ", ".join(
-                    f"{_item(one.name)};r={one.remaining};t={_whole(one.reset_after)}" for one in limits
-                ),
+                "RateLimit-Policy": ", ".join(map(_policy, limits)),
+                "RateLimit": ", ".join(map(_standing, limits)),
             }
         if not self.allowed:
             late = self.retry_after + (random.uniform(0, spread) if spread else 0.0)  # noqa: S311  # jitter
@@ -95,6 +93,16 @@ class Decision:
 def _whole(value: float) -> int:
     """Round up; a double's last digits do not count for a second."""
     return math.ceil(round(value, 6))
+
+
+def _policy(one: Decision) -> str:
+    window = f";w={max(1, _whole(one.window))}" if one.window else ""
+    return f"{_item(one.name)};q={one.limit}{window}"
+
+
+def _standing(one: Decision) -> str:
+    window = f";t={_whole(one.reset_after)}" if one.window else ""
+    return f"{_item(one.name)};r={one.remaining}{window}"
 
 
 def _item(name: str) -> str:

@@ -7,12 +7,14 @@ in the same order, first one by one and then in pipelines.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib import import_module
 from itertools import groupby, zip_longest
 from typing import TYPE_CHECKING, Any
 
+from coord import PermitTimeout
 from tests.benchmarks import board_work
 
 if TYPE_CHECKING:
@@ -179,6 +181,26 @@ def _permits(coord: Any) -> Any:
 def _admitted(coord: Any) -> Act:
     limit = _permits(coord)
     return lambda n: limit.acquire(f"x{n}").release()
+
+
+@usual("permit_admit", "the first of a key, and two rates")
+def _let_in(coord: Any) -> Act:
+    rates = (coord.token_bucket(name, rate=PLENTY) for name in ("rpm", "tpm"))
+    both = coord.admission(*rates, at_once=coord.concurrency_limit("x", limit=PLENTY, fair=True))
+    return lambda n: both.acquire(f"x{n}", {"rpm": 1, "tpm": 900}).release()
+
+
+@usual("permit_withdraw", "one who has waited")
+def _gives_up(coord: Any) -> Act:
+    limit = coord.concurrency_limit("x", limit=1, fair=True)
+    both = coord.admission(coord.token_bucket("rpm", rate=PLENTY), at_once=limit)
+
+    def act(n: int) -> None:
+        limit.acquire(f"x{n}")
+        with contextlib.suppress(PermitTimeout):
+            both.acquire(f"x{n}", timeout=0.001)
+
+    return act
 
 
 @usual("permit_renew", "one permit")

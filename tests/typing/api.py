@@ -12,6 +12,8 @@ import valkey
 import valkey.asyncio
 
 from coord import (
+    AdmissionPermit,
+    AsyncAdmissionPermit,
     AsyncConcurrencyPermit,
     AsyncCoord,
     AsyncLease,
@@ -92,6 +94,15 @@ def sync(hub: Coord) -> None:
         assert_type(room.lost.is_set(), bool)
     assert_type(downloads.status("k").holders, tuple[ConcurrencyHolder, ...])
     assert_type(downloads.limit(str)(limited)(3), bytes)
+    admission = hub.admission(bucket, at_once=downloads)
+    assert_type(admission.try_acquire("k", {"b": 2}, weight=2), AdmissionPermit)
+    assert_type(admission.acquire("k", timeout=1).decision, Decision)
+    with admission.slot("k", refund_on=(OSError,)) as admitted:
+        assert_type(admitted, AdmissionPermit)
+        assert_type(admitted.settle({"b": 3}), None)
+    assert_type(admission.limit(str)(limited)(3), bytes)
+    hub.admission(bucket)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    hub.admission(downloads, at_once=downloads)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     hub.concurrency_limit("d")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     hub.concurrency_limit("d", limit=1, renew_in="thread")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     unique = hub.unique_counter("u", period=["day", "week"], week_start="sunday")
@@ -151,6 +162,11 @@ async def asynchronous(hub: AsyncCoord) -> None:
     async with downloads.slot("k") as room:
         assert_type(await room.release(), None)
     assert_type(await downloads.limit("k")(limited)(3), bytes)
+    admission = hub.admission(bucket, at_once=downloads)
+    assert_type(await admission.try_acquire("k"), AsyncAdmissionPermit)
+    async with admission.slot("k", {"b": 2}, weight=1, timeout=2) as admitted:
+        assert_type(admitted, AsyncAdmissionPermit)
+        assert_type(await admitted.refund(), None)
     unique = hub.unique_counter("u", raw=True)
     assert_type(await unique.count(), Estimate)
     assert_type(unique.select(at=[0.0]) | unique.select(last=2), AsyncSelection)
