@@ -1,4 +1,4 @@
-"""A client of a language model that keeps to its limits: so many requests and tokens a minute, and calls at a time.
+"""A client of a language model that keeps to limits of requests and tokens a minute, and of calls at a time.
 
 Run: python examples/llm_client.py [URL]
 """
