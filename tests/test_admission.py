@@ -245,8 +245,8 @@ async def test_a_repeated_request_is_charged_once_and_withdrawn_once(coord: Any,
     at_once = coord.concurrency_limit("calls", limit=3, fair=True)
     both = coord.admission(limiter, at_once=at_once)
     flow = getattr(getattr(both, "_inner", both), "_flow", getattr(both, "_inner", both))
-    entry = flow._entry("u", 2, 1)
-    room, calls = entry._room, entry.calls
+    entrance = flow._entrance("u", 2, 1)
+    room, calls = entrance._room, entrance.calls
 
     async def run(flow: Any) -> Any:
         return step(flow) if type(room.port).__name__ == "ThreadPort" else await flow
@@ -286,15 +286,15 @@ async def test_what_is_withdrawn_is_this_charge_and_no_other(coord: Any, kind: s
     limiter = rate(coord, kind, 9)
     both = coord.admission(limiter, at_once=coord.concurrency_limit("calls", limit=3, fair=True))
     flow = getattr(getattr(both, "_inner", both), "_flow", getattr(both, "_inner", both))
-    entry = flow._entry("u", 2, 1)
+    entrance = flow._entrance("u", 2, 1)
 
     async def run(flow: Any) -> Any:
-        return step(flow) if type(entry._room.port).__name__ == "ThreadPort" else await flow
+        return step(flow) if type(entrance._room.port).__name__ == "ThreadPort" else await flow
 
     await limiter.try_acquire("u", 3)
-    assert (await run(entry._room.acquire(entry.calls, "t1 1 me", 5.0, on_repeat=bool))).fence
+    assert (await run(entrance._room.acquire(entrance.calls, "t1 1 me", 5.0, on_repeat=bool))).fence
     await limiter.try_acquire("u", 1)
-    assert await run(entry._room.release(entry.calls, "t1 1 me", end_anyway=True))
+    assert await run(entrance._room.release(entrance.calls, "t1 1 me", end_anyway=True))
 
     assert (await limiter.peek("u")).remaining == 5
 

@@ -19,8 +19,8 @@ Rules
 3. Nobody goes before the first in the line, not even one whom the rates would allow because it wants less.
 4. What is charged can be corrected like any charge; the permit lives and dies like any other.
 
-In this package: ``calls`` is what the server is asked, ``entry`` one acquisition, ``permit`` what it gives,
-and a block of it, ``admission`` the way in, and ``blocking`` the sync faces.
+In this package: ``calls`` is what the server is asked, ``entrance`` one acquisition, ``permit`` what it
+gives and a block of it, ``admission`` the way in, and ``blocking`` the sync faces.
 """
 
 from coord.admission.admission import AsyncAdmission

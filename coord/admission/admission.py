@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from coord.admission.entry import Entry
+from coord.admission.entrance import Entrance
 from coord.admission.permit import AsyncAdmissionPermit, AsyncAdmissionSlot
 from coord.limits.limiter import decorated
 
@@ -78,8 +78,8 @@ class AsyncAdmission:
 
         Complexity: O(n) for n rates, and O(log m) amortised for m permits of the key; one round trip.
         """
-        entry = self._entry(key, cost, weight)
-        return AsyncAdmissionPermit(entry, await entry.try_acquire())
+        entrance = self._entrance(key, cost, weight)
+        return AsyncAdmissionPermit(entrance, await entrance.try_acquire())
 
     async def acquire(
         self, key: str, cost: Cost = 1, *, weight: int = 1, timeout: Seconds | None = None
@@ -109,8 +109,8 @@ class AsyncAdmission:
 
         Complexity: As ``try_acquire()``, an attempt.
         """
-        entry = self._entry(key, cost, weight)
-        return AsyncAdmissionPermit(entry, await entry.acquire(timeout=timeout))
+        entrance = self._entrance(key, cost, weight)
+        return AsyncAdmissionPermit(entrance, await entrance.acquire(timeout=timeout))
 
     def slot(
         self,
@@ -138,7 +138,7 @@ class AsyncAdmission:
         Raises:
             PermitLost: On exit, unless the block raised something else: the lease had ended before it.
         """
-        return AsyncAdmissionSlot(self._entry(key, cost, weight), timeout, on_lost, refund_on)
+        return AsyncAdmissionSlot(self._entrance(key, cost, weight), timeout, on_lost, refund_on)
 
     def limit(
         self,
@@ -163,9 +163,9 @@ class AsyncAdmission:
             function, key, lambda whom: self.slot(whom, cost, weight=weight, timeout=timeout)
         )
 
-    def _entry(self, key: str, cost: Cost, weight: int) -> Entry:
+    def _entrance(self, key: str, cost: Cost, weight: int) -> Entrance:
         if not isinstance(key, str):
             raise TypeError(f"key must be a str, one for all limits, not {type(key).__name__} {key!r}")
         (group,) = self._limits._groups(key, cost)
         room, terms = self._at_once._room, self._at_once._terms
-        return Entry(room, terms, key, weight, gate=self._limits._gate, group=group)
+        return Entrance(room, terms, key, weight, gate=self._limits._gate, group=group)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from coord._engine.checks import Seconds
-    from coord.admission.entry import Entry
+    from coord.admission.entrance import Entrance
     from coord.limits.permit import Cost
     from coord.locks.lease import AsyncLease
 
@@ -32,10 +32,10 @@ class AsyncAdmissionPermit(AsyncConcurrencyPermit):
         decision: What was decided; its ``parts`` are those of the rates, in their order, and of the room.
     """
 
-    def __init__(self, entry: Entry, lease: AsyncLease | None) -> None:
-        super().__init__(entry, lease or entry.nothing())
-        self._charges = AsyncPermit(entry.gate, entry.key, entry.verdict())
-        self.decision = entry.decision()
+    def __init__(self, entrance: Entrance, lease: AsyncLease | None) -> None:
+        super().__init__(entrance, lease or entrance.nothing())
+        self._charges = AsyncPermit(entrance.gate, entrance.key, entrance.verdict())
+        self.decision = entrance.decision()
 
     def __bool__(self) -> bool:
         return self.decision.allowed
@@ -68,18 +68,18 @@ class AsyncAdmissionSlot(AsyncConcurrencySlot):
 
     def __init__(
         self,
-        entry: Entry,
+        entrance: Entrance,
         timeout: Seconds | None,
         on_lost: Callable[[], object] | None,
         refund_on: tuple[type[BaseException], ...],
     ) -> None:
-        super().__init__(entry, timeout, on_lost)
-        self._entry = entry
+        super().__init__(entrance, timeout, on_lost)
+        self._entrance = entrance
         self._refund_on = refund_on
         self._permit: AsyncAdmissionPermit | None = None
 
     async def __aenter__(self) -> AsyncAdmissionPermit:
-        self._permit = AsyncAdmissionPermit(self._entry, await self._enter())
+        self._permit = AsyncAdmissionPermit(self._entrance, await self._enter())
         return self._permit
 
     async def __aexit__(

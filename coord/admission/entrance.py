@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from coord.limits.gate import Gate, Group
     from coord.locks.lock import Asking
 
-__all__ = ["Entry"]
+__all__ = ["Entrance"]
 
 
-class Entry(Turn):
+class Entrance(Turn):
     """What one permit is acquired through, and the rates are charged with it. Good for one acquisition.
 
     Args:
