@@ -52,13 +52,13 @@ def rate(hub: Any, kind: str, limit: int, name: str = "rpm") -> Any:
 
 def llm(hub: Any, at_once: int = 2, rpm: int = 5, tpm: int = 1000, **options: Any) -> Any:
     limit = hub.concurrency_limit("calls", limit=at_once, fair=True, **options)
-    rates = rate(hub, "exact", rpm), hub.token_bucket("tpm", rate=tpm, period=60, overdraft=500)
+    rates = rate(hub, "exact", rpm), hub.token_bucket("tpm", rate=tpm, period=6000, overdraft=500)
     return hub.admission(*rates, at_once=limit)
 
 
 async def left(hub: Any, key: str = "u") -> Any:
     """What remains of each rate, and of the room."""
-    both = hub.limits(rate(hub, "exact", 5), hub.token_bucket("tpm", rate=1000, period=60))
+    both = hub.limits(rate(hub, "exact", 5), hub.token_bucket("tpm", rate=1000, period=6000))
     room = await hub.concurrency_limit("calls", limit=2, fair=True).status(key)
     return (*[part.remaining for part in (await both.peek(key)).parts], room.available)
 
@@ -144,7 +144,7 @@ async def test_the_one_that_denies_longest_binds(coord: Any) -> None:
     denied = await both.try_acquire("u", {"rpm": 1, "tpm": 1000})
 
     assert denied.decision.name == "tpm"
-    assert 57 < denied.decision.retry_after < 60
+    assert 5860 < denied.decision.retry_after <= 5880
     assert [part.allowed for part in denied.decision.parts] == [True, False, False]
     assert denied.decision.retry_after == max(part.retry_after for part in denied.decision.parts)
     for permit in held:
@@ -153,12 +153,12 @@ async def test_the_one_that_denies_longest_binds(coord: Any) -> None:
 
 async def test_what_costs_nothing_is_not_asked(coord: Any) -> None:
     both = llm(coord)
-    assert await coord.token_bucket("tpm", rate=1000, period=60).try_acquire("u", 1000)
+    assert await coord.token_bucket("tpm", rate=1000, period=6000).try_acquire("u", 1000)
     permit = await both.try_acquire("u", {"rpm": 1, "tpm": 0}, weight=2)
 
     assert permit
     assert permit.weight == 2
-    assert await left(coord) == (4, pytest.approx(0, abs=40), 0)
+    assert await left(coord) == (4, 0, 0)
     await permit.release()
 
 
@@ -266,19 +266,27 @@ async def test_a_repeated_request_is_charged_once_and_withdrawn_once(coord: Any,
     assert await stand() == (2, 3), "granted and charged once"
     charged = calls.told.rates.moment
     assert await acquire("t1 2 me")
-    assert abs(calls.told.rates.moment - charged) < 5_000_000, "about when it was charged"
+    assert calls.told.rates.moment == charged
     assert [await release("t1 2 me", end_anyway=True) for _ in range(2)] == [True, True]
-    assert await stand() == (0, 5 if kind != "exact" else pytest.approx(5, abs=2)), "given back, and once"
+    assert await stand() == (0, 5), "given back, and once"
     assert not await acquire("t1 2 me"), "a token that was given up cannot come back"
     assert not await release("t2 1 me", end_anyway=True)
     assert not await acquire("t2 1 me"), "it was given up before it came"
-    used, remaining = await stand()
-    assert used == 0
+    assert await stand() == (0, 5)
 
-    assert await acquire("t3 1 me")
+    assert await acquire("t3 2 me")
+    await at_once.reset("u")
+    assert await stand() == (0, 3), "its lease has ended before the answer arrived"
+    assert await acquire("t3 2 me")
+    assert await stand() == (2, 3), "and is charged no second time"
+    await at_once.reset("u")
+    assert not await release("t3 2 me", end_anyway=True)
+    assert await stand() == (0, 5), "nor loses what it was charged"
+
+    assert await acquire("t4 1 me")
     calls.kept = True
-    assert await release("t3 1 me", end_anyway=True)
-    assert await stand() == (0, remaining - 2), "whoever was told of it has paid for it"
+    assert await release("t4 1 me", end_anyway=True)
+    assert await stand() == (0, 3), "whoever was told of it has paid for it"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -351,7 +359,7 @@ async def test_waiting_ends_when_there_is_room(real_server: str, prefix: str) ->
         await held.release()
         permit = await waiting
 
-        assert await left(hub) == (3, pytest.approx(998, abs=200), 1)
+        assert await left(hub) == (3, 998, 1)
         assert permit.decision.allowed
         await permit.release()
 
@@ -380,7 +388,7 @@ async def test_a_rate_that_would_take_longer_than_the_timeout_denies_at_once(coo
 
     assert time.monotonic() - start < 10
     assert caught.value.decision.name == "tpm"
-    assert caught.value.decision.retry_after == pytest.approx(30, abs=3)
+    assert caught.value.decision.retry_after == pytest.approx(3000, abs=20)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     with pytest.raises(RateLimited):
         await both.acquire("u", {"rpm": 1, "tpm": 900}, timeout=0)
@@ -394,7 +402,7 @@ async def test_room_that_does_not_come_in_time_is_a_timeout(coord: Any) -> None:
         with pytest.raises(PermitTimeout) as caught:
             await both.acquire("u", {"rpm": 1, "tpm": 1}, timeout=timeout)
         assert (caught.value.name, caught.value.key) == ("calls", "u")
-    assert await left(coord) == (4, pytest.approx(999, abs=5), 0)
+    assert await left(coord) == (4, 999, 0)
     await held.release()
 
 
@@ -545,9 +553,9 @@ async def test_what_it_cost_is_settled_while_it_is_held_or_later(coord: Any) -> 
     async with both.slot("u", {"rpm": 1, "tpm": 500}) as permit:
         await permit.settle({"rpm": 1, "tpm": 200})
         await permit.settle({"rpm": 1, "tpm": 200})
-        assert await left(coord) == (4, pytest.approx(800, abs=5), 1)
+        assert await left(coord) == (4, 800, 1)
     await permit.settle({"rpm": 1, "tpm": 700})
-    assert (await left(coord))[1] == pytest.approx(300, abs=10)
+    assert (await left(coord))[1] == 300
     await permit.settle({"rpm": 1, "tpm": 1400})
     assert not await both.try_acquire("u", {"rpm": 1, "tpm": 1}), "overdrawn"
     await permit.refund()
@@ -565,7 +573,7 @@ async def test_a_block_that_fails_may_be_refunded(coord: Any) -> None:
     with pytest.raises(ZeroDivisionError):
         async with both.slot("u", {"rpm": 1, "tpm": 500}, refund_on=(OSError,)):
             raise ZeroDivisionError
-    assert await left(coord) == (4, pytest.approx(500, abs=5), 2)
+    assert await left(coord) == (4, 500, 2)
     slot = both.slot("u", {"rpm": 1, "tpm": 1})
     with pytest.raises(RuntimeError, match="never entered"):
         await slot.__aexit__(None, None, None)
@@ -584,7 +592,7 @@ async def test_a_permit_that_is_lost_ends_its_block_and_stays_charged(real_serve
                 await hub.concurrency_limit("calls", limit=2, fair=True).reset("u")
                 await asyncio.sleep(5)
         assert told == ["u"]
-        assert await left(hub) == (4, pytest.approx(999, abs=9), 2), "the work was begun"
+        assert await left(hub) == (4, 999, 2), "the work was begun"
 
 
 async def test_a_slot_is_renewed_while_its_block_runs(coord: Any) -> None:

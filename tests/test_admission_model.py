@@ -83,8 +83,7 @@ class World:
         pairs = [pair(hub, kind, 9 + at, 1 + at / 2, f"{at}") for at, kind in enumerate(kinds)]
         self.limiters = [limiter for limiter, _ in pairs]
         self.rates = [model for _, model in pairs]
-        self.granted: dict[str, Step] = {}
-        self.since: dict[str, int] = {}
+        self.charged: dict[str, tuple[int, int]] = {}
 
     @staticmethod
     def micros(now: int) -> int:
@@ -107,36 +106,39 @@ class World:
             self.room.act(one, now)
 
     def acquire(self, one: Step, now: int) -> None:
-        at, held = self.micros(now), one.token in self.room.leases
+        at, held, paid = self.micros(now), one.token in self.room.leases, self.paid(one, now)
         fits = max(fits_at(model, at, one.cost) if one.cost else at for model in self.rates)
-        granted = (held or fits == at) and bool(self.room.act(one, now))
+        granted = (held or paid is not None or fits == at) and bool(self.room.act(one, now))
         calls = calls_of(self.hub, self.limiters, one.limit, one.cost)
         grant = step(self.hub._permits.acquire(calls, one.token, one.ttl / 1000, on_repeat=bool))
 
         assert (grant.fence is not None) is granted, one
         assert calls.told is not None
         assert calls.told.used == self.room.used
-        if granted and not held:
-            self.granted[one.token], self.since[one.token] = one, now
+        if granted and paid is None and not held:
+            self.charged[one.token] = (now, one.cost)
             for model in self.rates if one.cost else []:
                 model.charge(at, at, one.cost)
-        elif not granted and one.token not in self.room.ended:
+        elif granted and paid is not None:
+            assert calls.told.rates.moment == self.micros(paid[0])
+        elif not granted and paid is None:
             assert max(until for _, until, _ in calls.told.rates.rows) == fits - at
 
+    def paid(self, one: Step, now: int) -> tuple[int, int] | None:
+        """When a token was charged, in milliseconds, and how much; while that is remembered."""
+        moment, cost = self.charged.get(one.token, (-20_000, 0))
+        return (moment, cost) if now < moment + 10_000 else None
+
     def give_up(self, one: Step, now: int) -> None:
-        """Whoever was granted it gives up before it is told: what it asked for is what it withdraws."""
-        held = one.token in self.room.leases
-        asked = self.granted[one.token] if held else one
-        if held and self.room.leases[one.token] != self.since[one.token] + asked.ttl:
-            return  # it was renewed meanwhile, and so it was told
-        calls = calls_of(self.hub, self.limiters, asked.limit, asked.cost)
-        calls._lease = asked.ttl
+        """What a token was charged is given back, whether or not it still holds its permit."""
+        paid = self.paid(one, now)
+        calls = calls_of(self.hub, self.limiters, one.limit, paid[1] if paid else one.cost)
         answer = step(self.hub._permits.release(calls, one.token, end_anyway=True))
 
         assert answer == self.room.act(one, now)
-        if held and asked.cost:
-            for model in self.rates:
-                take_back(model, self.micros(now), self.micros(self.since[one.token]), asked.cost)
+        self.charged.pop(one.token, None)
+        for model in self.rates if paid and paid[1] else []:
+            take_back(model, self.micros(now), self.micros(paid[0] if paid else 0), paid[1] if paid else 0)
 
     def check(self, now: int) -> None:
         for limiter, model in zip(self.limiters, self.rates, strict=True):
@@ -169,6 +171,43 @@ def test_a_server_whose_clock_steps_back_charges_as_it_should() -> None:
         clock.shift(30)
         assert both.try_acquire("u")
         assert bucket.peek("u").remaining == 0
+
+
+def test_what_is_given_back_is_what_was_charged_and_not_what_came_later() -> None:
+    with time_machine.travel(START, tick=False) as clock, Coord.connect("memory://") as hub:
+        window = hub.sliding_window("r", limit=9, period=60, precision="exact")
+        calls = calls_of(hub, [window], 3, 2)
+        assert step(hub._permits.acquire(calls, "t1 1 me", 60, on_repeat=bool)).fence
+        clock.shift(8)
+        assert window.try_acquire("u", 2)
+        step(hub._permits.release(calls, "t1 1 me", end_anyway=True))
+        clock.shift(55)
+
+        assert window.peek("u").remaining == 7, "the later one still counts"
+
+
+def test_a_charge_that_nobody_asks_about_any_more_stands() -> None:
+    with time_machine.travel(START, tick=False) as clock, Coord.connect("memory://") as hub:
+        window = hub.fixed_window("r", limit=9, period=600)
+        calls = calls_of(hub, [window], 3, 2)
+        assert step(hub._permits.acquire(calls, "t1 1 me", 60, on_repeat=bool)).fence
+        clock.shift(11)
+        step(hub._permits.release(calls, "t1 1 me", end_anyway=True))
+
+        assert window.peek("u").remaining == 7
+
+
+def test_what_is_given_back_may_be_had_at_once() -> None:
+    with time_machine.travel(START, tick=False), Coord.connect("memory://") as hub:
+        window = hub.fixed_window("r", limit=2, period=60, deny_cache=5)
+        both = hub.admission(window, at_once=hub.concurrency_limit("d", limit=3, fair=True))
+        entrance = both._flow._entrance("u", 2, 1)
+        asking = entrance._ask()
+        assert step(entrance._room.acquire(entrance.calls, asking.token, 60, on_repeat=bool)).fence
+        assert not window.try_acquire("u"), "which is remembered"
+        step(entrance._undo(asking))
+
+        assert window.try_acquire("u")
 
 
 def test_only_the_first_in_line_is_woken_and_a_denial_by_a_rate_wakes_nobody() -> None:
@@ -242,7 +281,6 @@ class Line(permits.Line):
         if len(self.holders) > before:
             gone = self.holders.pop()
             calls = self.asked[self.cost(gone)]
-            calls._lease = round(self.TTL * 1000)
             assert step(self.room.release(calls, gone, end_anyway=True))
             self.paid -= self.cost(gone)
 

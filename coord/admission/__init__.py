@@ -11,11 +11,10 @@ again: when there is room, and when the rates allow what it wants. Then it is th
 
 Rules
 -----
-1. Who holds the permit was charged exactly once, however often the request was sent: the permit's token says
-   so.
-2. Whoever was not told of a grant holds nothing and has paid nothing. The same script gives back both, and
-   only
-   if the token still held its permit, so that it may be repeated too.
+1. Who holds the permit was charged exactly once, however often the request was sent: a key of its token
+   says so, for as long as it may be sent again.
+2. Whoever was not told of a grant holds nothing and has paid nothing. One script gives back both, and what
+   was charged only if that key is there, which it deletes; so it may be repeated too.
 3. Nobody goes before the first in the line, not even one whom the rates would allow because it wants less.
 4. What is charged can be corrected like any charge; the permit lives and dies like any other.
 

@@ -11,7 +11,7 @@ from coord._engine.replies import as_bool
 from coord._engine.script import Script
 from coord.concurrency.calls import PermitCalls
 from coord.limits.room import Answer, rows_of, words_of
-from coord.locks.calls import ENDED_MEMORY, HEARTBEAT, Grant, waiter_of
+from coord.locks.calls import ENDED_MEMORY, HEARTBEAT, RELEASED_MEMORY, Grant, waiter_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class AdmissionCalls(PermitCalls):
         super().__init__(keys, terms, subject, sharded=sharded)
         self._states = tuple([item.key for item in group])
         self._rates = words_of(group)
-        self._lease = 0
+        self._charged = f"{self.key}:charged:"
         self.told: Told | None = None
         self.kept = False
 
@@ -81,11 +81,9 @@ class AdmissionCalls(PermitCalls):
     ) -> Call[Grant]:
         """Ask for a permit and charge the rates; a ``waiter`` that is refused stands in the line."""
         del label
-        self._lease = millis(ttl)
-        keys = (self.key, self._ended + waiter_of(token), *self._line, *self._states)
-        line = (waiter, millis(HEARTBEAT), self.channel, self._publish)
-        call = ADMIT(keys, token, self._lease, self._limit, *line, *self._rates, on_repeat=on_repeat)
-        return replace(call, parse=self._read)
+        line = (waiter, millis(HEARTBEAT), self.channel, self._publish, millis(RELEASED_MEMORY))
+        words = (token, millis(ttl), self._limit, *line, *self._rates)
+        return replace(ADMIT(self._keys(token), *words, on_repeat=on_repeat), parse=self._read)
 
     def release(
         self, token: str, waiter: str = "", *, end_anyway: bool = False, doubtful: bool = False
@@ -93,9 +91,12 @@ class AdmissionCalls(PermitCalls):
         """Give the permit back; and what was charged, if nobody has been told of it."""
         if self.kept or not end_anyway:
             return super().release(token, waiter, end_anyway=end_anyway, doubtful=doubtful)
-        keys = (self.key, self._ended + waiter_of(token), *self._line, *self._states)
         line = (self.channel, waiter, self._publish)
-        return WITHDRAW(keys, token, millis(ENDED_MEMORY), self._lease, *line, *self._rates)
+        return WITHDRAW(self._keys(token), token, millis(ENDED_MEMORY), *line, *self._rates)
+
+    def _keys(self, token: str) -> tuple[str, ...]:
+        who = waiter_of(token)
+        return (self.key, self._ended + who, *self._line, self._charged + who, *self._states)
 
     def _read(self, reply: Reply) -> Grant:
         words = cast("list[int]", reply)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from coord.admission.calls import Told
     from coord.concurrency.room import PermitRoom
     from coord.concurrency.terms import Terms
-    from coord.errors import CoordError
     from coord.limits.gate import Gate, Group
     from coord.locks.lock import Asking
 
@@ -45,12 +44,6 @@ class Entrance(Turn):
         self._asked = AdmissionCalls(room.keys, terms, key, group, sharded=not room.port.one_slot())
         self._until = math.inf
         super().__init__(room, terms, key, weight, self._asked)
-
-    async def try_acquire(self) -> AsyncLease | None:
-        """Take the permit and charge the rates, if all of it can be had now."""
-        lease = await super().try_acquire()
-        self._asked.kept = lease is not None
-        return lease
 
     async def acquire(self, *, timeout: Seconds | None = None) -> AsyncLease:
         """Wait until all of it can be had; not at all, if the rates alone would take longer."""
@@ -94,8 +87,3 @@ class Entrance(Turn):
     async def _undo(self, asking: Asking) -> None:
         await super()._undo(asking)
         self.gate.room.forget(self._group)
-
-    def _timed_out(self, asking: Asking, limit: float) -> CoordError:
-        if self._told.until_room:
-            return super()._timed_out(asking, limit)
-        return RateLimited(self.key, self.verdict().decision)
