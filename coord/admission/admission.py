@@ -25,8 +25,7 @@ class AsyncAdmission:
     """Admits so many at a time, and charges rates to whom it admits: all of it in one step, or none.
 
     Made by ``admission()`` of a ``Coord`` or ``AsyncCoord``. The limits and the limiters may be used alone
-    beside
-    it: they count together.
+    beside it: they count together.
 
     Guarantees, on one server that keeps its data: those of the concurrency limit and of the limiters, and
     that neither is taken from without the other. Whoever waits is served in the order of arrival at the
@@ -73,8 +72,7 @@ class AsyncAdmission:
                 is given back.
             TypeError: ``key`` is not a ``str``, or a cost or ``weight`` not an ``int``.
             ValueError: Not each limiter is named, ``key`` is empty, or a cost or ``weight`` is negative or
-            more
-                than can ever be allowed.
+                more than can ever be allowed.
 
         Complexity: O(n) for n rates, and O(log m) amortised for m permits of the key; one round trip.
         """
