@@ -123,6 +123,8 @@ class World:
             assert calls.told.rates.moment == self.micros(paid[0])
         elif not granted and paid is None:
             assert max(until for _, until, _ in calls.told.rates.rows) == fits - at
+            # An ended token is told nothing: nobody asks with it again.
+            assert grant.held_for >= (fits - at) / 1_000_000 or one.token in self.room.ended
 
     def paid(self, one: Step, now: int) -> tuple[int, int] | None:
         """When a token was charged, in milliseconds, and how much; while that is remembered."""
