@@ -194,6 +194,8 @@ def test_a_charge_that_nobody_asks_about_any_more_stands() -> None:
         calls = calls_of(hub, [window], 3, 2)
         assert step(hub._permits.acquire(calls, "t1 1 me", 60, on_repeat=bool)).fence
         clock.shift(11)
+        assert step(hub._permits.acquire(calls, "t1 1 me", 60, on_repeat=bool)).fence
+        assert window.peek("u").remaining == 7, "nor is it made again"
         step(hub._permits.release(calls, "t1 1 me", end_anyway=True))
 
         assert window.peek("u").remaining == 7

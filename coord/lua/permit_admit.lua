@@ -42,7 +42,7 @@ end
 local paid = redis.call('GET', charged)
 local allowed = paid or soonest(limits) == now
 local granted = mine or not over and room and before == 0 and allowed
-if granted and not paid then
+if granted and not mine and not paid then
   for _, s in ipairs(limits) do
     if s.cost > 0 then
       s.charge(s.cost, now)
