@@ -133,8 +133,7 @@ local reply = {}
 for b, board in ipairs(boards) do
   local done = {}
   for at = first_row, #words, 4 do
-    -- Adding zero makes a zero of minus zero.
-    local points, note = tonumber(words[at + 1]) + 0, words[at + 2] == '1' and words[at + 3]
+    local points, note = tonumber(words[at + 1]), words[at + 2] == '1' and words[at + 3]
     done[#done + 1] = submit(board, words[at], points, note)
   end
   if board.ends then
