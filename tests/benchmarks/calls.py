@@ -11,12 +11,12 @@ from tests.benchmarks.harness import Column, Contestant, compare, tabulate
 from tests.benchmarks.peers import COORD, COREDIS, REDIS_PY, VALKEY_GLIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.benchmarks.harness import Bench, Results, Table
     from tests.benchmarks.peers import Peer
 
-__all__ = ["CALLERS", "by_callers", "imported", "one_by_one", "suite"]
+__all__ = ["CALLERS", "IMPORTS", "by_callers", "imported", "one_by_one", "suite"]
 
 WORK = "tests.benchmarks.call_work"
 BASELINE = "redis-py"
@@ -69,10 +69,10 @@ def suite(bench: Bench) -> Iterator[Table]:
     yield _imported(bench)
 
 
-def by_callers(bench: Bench) -> dict[str, Results]:
+def by_callers(bench: Bench, callers: Sequence[int] = CALLERS) -> dict[str, Results]:
     """Measure how many decisions concurrent callers of one event loop get."""
     calls = bench.effort.up_to(500, 2_000, 5_000)
-    return compare(bench, f"{WORK}:concurrent", ASYNC, asked=_decision(), callers=CALLERS, calls=calls)
+    return compare(bench, f"{WORK}:concurrent", ASYNC, asked=_decision(), callers=[*callers], calls=calls)
 
 
 def one_by_one(bench: Bench) -> dict[str, Results]:
@@ -81,10 +81,10 @@ def one_by_one(bench: Bench) -> dict[str, Results]:
     return compare(bench, f"{WORK}:one_by_one", [ONE, CLIENT, RAW], asked=_decision(), calls=calls)
 
 
-def imported(bench: Bench) -> dict[str, Results]:
+def imported(bench: Bench, rows: Sequence[Contestant] = IMPORTS) -> dict[str, Results]:
     """Measure what it takes to import a package."""
     times = bench.effort.up_to(2, 2, 4)
-    return compare(bench, f"{WORK}:imported", IMPORTS, times=times)
+    return compare(bench, f"{WORK}:imported", rows, times=times)
 
 
 def _by_callers(bench: Bench) -> Iterator[Table]:

@@ -102,7 +102,7 @@ def _beside(results: dict[str, Results], names: dict[str, str], show: Callable[[
 
 
 def _callers(bench: Bench) -> Iterator[Goal]:
-    results, key = calls.by_callers(bench), "rate 1000"
+    results, key = calls.by_callers(bench, calls.CALLERS[-1:]), "rate 1000"
     ratio, lines = _ratio(results, "coord", calls.BASELINE, key), _middle(results, "coord", "connections")
     peers = {
         "valkey-glide": "`valkey-glide`",
@@ -229,7 +229,7 @@ def _handed(bench: Bench) -> Iterator[Goal]:
         "≤ 1 ms",
         delay("coord") <= 1,
     )
-    waiting = locks.waited(bench)
+    waiting = locks.waited(bench, locks.WAITERS[::2])
     names = list(waiting)
     lines = [_middle(waiting, name, "connections") for name in names]
     yield Goal(
@@ -324,7 +324,7 @@ def _ranked(bench: Bench) -> Iterator[Goal]:
 
 
 def _imported(bench: Bench) -> Iterator[Goal]:
-    results = calls.imported(bench)
+    results = calls.imported(bench, calls.IMPORTS[:2])
     ours, theirs = _middle(results, "coord", "cpu"), _middle(results, "redis", "cpu")
     ratio = _ratio(results, "coord", "redis", "cpu")
     yield Goal(

@@ -9,12 +9,12 @@ from tests.benchmarks.harness import Column, Contestant, Effort, compare, server
 from tests.benchmarks.peers import COORD, POTTERY, PYTHON_REDIS_LOCK, REDIS_PY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.benchmarks.harness import Bench, Results, Table
     from tests.benchmarks.peers import Peer
 
-__all__ = ["contended", "hand_off", "quorum", "renewed", "suite", "uncontended", "waited"]
+__all__ = ["WAITERS", "contended", "hand_off", "quorum", "renewed", "suite", "uncontended", "waited"]
 
 WORK = "tests.benchmarks.lock_work"
 BASELINE = "redis-py"
@@ -149,9 +149,9 @@ def _renewed(bench: Bench) -> Table:
     return tabulate("Leases renewed, by their number", renewed(bench), columns, note=note)
 
 
-def waited(bench: Bench) -> dict[str, Results]:
+def waited(bench: Bench, numbers: Sequence[int] = WAITERS) -> dict[str, Results]:
     """Measure how many connections waiters take, and how soon one of them has its lock."""
-    rows = [Contestant(f"{waiters:,}", COORD, {"waiters": waiters}) for waiters in WAITERS]
+    rows = [Contestant(f"{waiters:,}", COORD, {"waiters": waiters}) for waiters in numbers]
     return compare(bench, f"{WORK}:waited", rows, times=bench.effort.up_to(4, 6, 12))
 
 
