@@ -115,6 +115,15 @@ def real_server(running_servers: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
+def own_server() -> Iterator[servers.Process]:
+    """A server of one's own, to be stopped, looked at, and talked to through a proxy."""
+    binary = servers.BINARIES["valkey9"]()
+    assert binary is not None
+    with servers.running(binary) as process:
+        yield process
+
+
+@pytest.fixture
 def prefix() -> str:
     return f"test{next(_numbers)}"
 

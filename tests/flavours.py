@@ -11,6 +11,8 @@ import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any, Self
 
+import pytest
+
 import coord
 
 if TYPE_CHECKING:
@@ -104,3 +106,15 @@ def bare(thing: Any) -> Any:
 
 def _bare_values(things: dict[str, Any]) -> dict[str, Any]:
     return {name: bare(thing) for name, thing in things.items()}
+
+
+async def assert_refused_unasked(kind: Any, what: Callable[[Any], Any], error: type[Exception]) -> None:
+    """Hold that something is refused by a ``Coord`` whose server does not exist."""
+    hub = kind.connect("redis://localhost:1")  # where nobody answers
+    with pytest.raises(error):
+        refused = what(hub)
+        if kind is coord.AsyncCoord:
+            await refused
+    closed = hub.close()
+    if closed is not None:
+        await closed

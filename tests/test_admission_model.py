@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from tests.limit_models import Model
 
 START = 1_700_000_000
-OPERATIONS = int(os.environ.get("COORD_CHAOS", "700"))
 
 
 @dataclass(frozen=True)
@@ -298,22 +296,6 @@ def test_random_deaths_leave_nothing_stuck_and_no_order_broken(steps_back: bool)
         line = Line(hub, clock, dice)
         actions = [line.arrive] * 4 + [line.tick] * 6 + [line.release] * 6
         actions += [line.give_up, line.withdraw, line.die_waiting, line.die_holding]
-        for number in range(OPERATIONS):
-            try:
-                action = dice.choice(actions)
-                if steps_back and number % 50 == 0:
-                    action = line.step_back
-                action()
-            except AssertionError as error:
-                error.add_note(f"seed {seed}, operation {number}")
-                raise
-        while line.waiting:
-            before = line.granted
-            for _ in range(16):
-                line.tick()
-            while line.holders:
-                line.release()
-            line.tick()
+        line.live(lambda number: [line.step_back] if steps_back and number % 50 == 0 else actions, seed)
 
-            assert line.granted > before, f"stuck, with seed {seed}"
-        assert line.granted > OPERATIONS / 30
+        assert line.granted > permits.OPERATIONS / 30

@@ -15,6 +15,7 @@ import pytest
 from coord import AsyncCoord, Coord, PermitLost, PermitTimeout, WrongKeyType
 from coord._engine.port import step
 from tests.conftest import keys_of
+from tests.flavours import assert_refused_unasked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -429,14 +430,7 @@ async def test_a_slot_is_good_for_one_block(coord: Any) -> None:
 async def test_what_cannot_be_is_refused_before_anything_is_sent(
     kind: Any, what: Callable[[Any], Any], error: type[Exception]
 ) -> None:
-    hub = kind.connect("redis://localhost:1")  # where nobody answers
-    with pytest.raises(error):
-        refused = what(hub)
-        if kind is AsyncCoord:
-            await refused
-    closed = hub.close()
-    if closed is not None:
-        await closed
+    await assert_refused_unasked(kind, what, error)
 
 
 async def test_a_key_of_another_type_is_named(coord: Any, client: Any, prefix: str) -> None:

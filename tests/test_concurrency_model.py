@@ -20,6 +20,8 @@ from coord.concurrency.terms import Terms
 from coord.locks.calls import LockCalls
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from coord.concurrency import PermitRoom
 
 START = 1_700_000_000.0
@@ -360,6 +362,24 @@ class Line:
     def step_back(self) -> None:
         self.clock.shift(-self.dice.choice([0.01, 1, 3600]))
 
+    def live(self, choices: Callable[[int], list[Callable[[], None]]], seed: int) -> None:
+        """Let things happen by chance, of those that may at each step; then let all who wait be served."""
+        for number in range(OPERATIONS):
+            try:
+                self.dice.choice(choices(number))()
+            except AssertionError as error:
+                error.add_note(f"seed {seed}, operation {number}")
+                raise
+        while self.waiting:
+            before = self.granted
+            for _ in range(16):
+                self.tick()
+            while self.holders:
+                self.release()
+            self.tick()
+
+            assert self.granted > before, f"stuck, with seed {seed}"
+
 
 def test_random_deaths_and_clocks_leave_nothing_stuck_and_no_order_broken() -> None:
     """The real scripts on a virtual clock; ``COORD_CHAOS=100000`` in the environment for more of it."""
@@ -369,19 +389,6 @@ def test_random_deaths_and_clocks_leave_nothing_stuck_and_no_order_broken() -> N
         line = Line(hub._permits, clock, dice)
         actions = [line.arrive] * 4 + [line.tick] * 6 + [line.release] * 6
         actions += [line.give_up, line.die_waiting, line.die_holding]
-        for number in range(OPERATIONS):
-            try:
-                dice.choice([*actions, line.step_back] if number % 10 == 0 else actions)()
-            except AssertionError as error:
-                error.add_note(f"seed {seed}, operation {number}")
-                raise
-        while line.waiting:
-            before = line.granted
-            for _ in range(16):
-                line.tick()
-            while line.holders:
-                line.release()
-            line.tick()
+        line.live(lambda number: [*actions, line.step_back] if number % 10 == 0 else actions, seed)
 
-            assert line.granted > before, f"stuck, with seed {seed}"
         assert line.granted > OPERATIONS / 20

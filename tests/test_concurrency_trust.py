@@ -20,28 +20,18 @@ import redis.asyncio
 from coord import AsyncCoord, Coord, PermitLost, PermitTimeout
 from coord._engine import wakeups
 from coord._engine.urls import open_sync
-from tests import servers
 from tests.campaign.proxy import Mischief, Proxy
 from tests.conftest import keys_of, server_time
 from tests.flavours import awaitable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests import servers
 
 pytestmark = pytest.mark.anyio
 KEPT = 0.05
 """Seconds for which room is kept for who was woken."""
 SUBSCRIBED = 4
 """How many may look once more, because their subscription was confirmed just now: one a Coord."""
-
-
-@pytest.fixture
-def own_server() -> Iterator[servers.Process]:
-    """A server of one's own, to be looked at and to be talked to through a proxy."""
-    binary = servers.BINARIES["valkey9"]()
-    assert binary is not None
-    with servers.running(binary) as process:
-        yield process
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from coord._engine import wakeups
 from coord._engine.urls import open_sync
 from coord.locks.calls import LockCalls
 from coord.locks.several import SeveralCalls
-from tests import servers
 from tests.campaign.proxy import Mischief, Proxy
 from tests.conftest import keys_of
 from tests.flavours import awaitable
@@ -28,18 +27,11 @@ from tests.flavours import awaitable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests import servers
+
 pytestmark = pytest.mark.anyio
 
 ABC = ("a", "b", "c")
-
-
-@pytest.fixture
-def own_server() -> Iterator[servers.Process]:
-    """A server of one's own, to be looked at."""
-    binary = servers.BINARIES["valkey9"]()
-    assert binary is not None
-    with servers.running(binary) as process:
-        yield process
 
 
 @pytest.fixture

@@ -30,14 +30,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def own_server() -> Iterator[servers.Process]:
-    binary = servers.BINARIES["valkey9"]()
-    assert binary is not None
-    with servers.running(binary) as process:
-        yield process
-
-
 @pytest.fixture(autouse=True)
 def no_threads_left() -> Iterator[None]:
     yield

@@ -22,23 +22,16 @@ from coord import AsyncCoord, Coord, LockLost, LockTimeout, SelfDeadlock
 from coord._engine import uptime as uptime_module
 from coord.locks import lock as lock_module
 from coord.locks.calls import RELEASE
-from tests import servers
 from tests.campaign.proxy import Mischief, Proxy
 from tests.conftest import keys_of
 from tests.flavours import awaitable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from tests import servers
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def own_server() -> Iterator[servers.Process]:
-    binary = servers.BINARIES["valkey9"]()
-    assert binary is not None
-    with servers.running(binary) as process:
-        yield process
 
 
 def bare(hub: Any) -> Any:

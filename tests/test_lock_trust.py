@@ -11,7 +11,7 @@ import pickle
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -26,21 +26,9 @@ from tests import servers
 from tests.conftest import keys_of, server_time
 from tests.flavours import awaitable
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 pytestmark = pytest.mark.anyio
 KEPT = 0.05
 """Seconds for which a free lock is kept for who was woken."""
-
-
-@pytest.fixture
-def own_server() -> Iterator[servers.Process]:
-    """A server of one's own, to be stopped and looked at."""
-    binary = servers.BINARIES["valkey9"]()
-    assert binary is not None
-    with servers.running(binary) as process:
-        yield process
 
 
 def url(process: servers.Process) -> str:

@@ -83,7 +83,7 @@ class AdmissionCalls(PermitCalls):
         del label
         line = (waiter, millis(HEARTBEAT), self.channel, self._publish, millis(RELEASED_MEMORY))
         words = (token, millis(ttl), self._limit, *line, *self._rates)
-        return replace(ADMIT(self._keys(token), *words, on_repeat=on_repeat), parse=self._read)
+        return replace(ADMIT(self._all_keys(token), *words, on_repeat=on_repeat), parse=self._read)
 
     def release(
         self, token: str, waiter: str = "", *, end_anyway: bool = False, doubtful: bool = False
@@ -92,11 +92,10 @@ class AdmissionCalls(PermitCalls):
         if self.kept or not end_anyway:
             return super().release(token, waiter, end_anyway=end_anyway, doubtful=doubtful)
         line = (self.channel, waiter, self._publish)
-        return WITHDRAW(self._keys(token), token, millis(ENDED_MEMORY), *line, *self._rates)
+        return WITHDRAW(self._all_keys(token), token, millis(ENDED_MEMORY), *line, *self._rates)
 
-    def _keys(self, token: str) -> tuple[str, ...]:
-        who = waiter_of(token)
-        return (self.key, self._ended + who, *self._line, self._charged + who, *self._states)
+    def _all_keys(self, token: str) -> tuple[str, ...]:
+        return (*self._keys(token), self._charged + waiter_of(token), *self._states)
 
     def _read(self, reply: Reply) -> Grant:
         words = cast("list[int]", reply)

@@ -112,18 +112,16 @@ class PermitCalls(LockCalls):
     ) -> Call[Grant]:
         """Ask for a permit; a ``waiter`` that is refused stands in the queue. The token has the label."""
         del label
-        keys = (self.key, self._ended + waiter_of(token), *self._line)
         line = (waiter, millis(HEARTBEAT), self.channel, self._publish)
-        return ACQUIRE(keys, token, millis(ttl), self._limit, *line, on_repeat=on_repeat)
+        return ACQUIRE(self._keys(token), token, millis(ttl), self._limit, *line, on_repeat=on_repeat)
 
     def release(
         self, token: str, waiter: str = "", *, end_anyway: bool = False, doubtful: bool = False
     ) -> Call[bool]:
         """Give the permit back, or a place in the queue; ``end_anyway`` if it is not known what is held."""
-        keys = (self.key, self._ended + waiter_of(token), *self._line)
         memory = ENDED_MEMORY if end_anyway or doubtful else RELEASED_MEMORY
         line = (self.channel, waiter, self._publish)
-        return RELEASE(keys, token, millis(memory), int(end_anyway), *line)
+        return RELEASE(self._keys(token), token, millis(memory), int(end_anyway), *line)
 
     def look(self) -> Call[tuple[int, int, int, tuple[ConcurrencyHolder, ...]]]:
         """Look at the permits: how much is used, how many there are, how many wait, and who holds them."""
@@ -132,3 +130,6 @@ class PermitCalls(LockCalls):
     def reset(self) -> Call[int]:
         """Take all permits from whoever holds them."""
         return RESET((self.key, self._waiting, self._queue), self.channel, self._publish)
+
+    def _keys(self, token: str) -> tuple[str, ...]:
+        return (self.key, self._ended + waiter_of(token), *self._line)

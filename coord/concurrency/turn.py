@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from coord.errors import CoordError, PermitLost, PermitTimeout
+from coord.errors import PermitLost, PermitTimeout
 from coord.locks.calls import waiter_of
 from coord.locks.lock import Asking, AsyncLock
 
@@ -64,7 +64,7 @@ class Turn(AsyncLock):
     def _was_lost(self) -> PermitLost:
         return PermitLost(self.terms.name, self.key)
 
-    def _timed_out(self, asking: Asking, limit: float) -> CoordError:
+    def _timed_out(self, asking: Asking, limit: float) -> PermitTimeout:
         del asking
         return PermitTimeout(
             self.terms.name, self.key, weight=self.weight, limit=self.terms.limit, timeout=limit

@@ -45,7 +45,7 @@ class AsyncLimits:
         self, room: LimitRoom, members: Sequence[AsyncLimiter], **options: Unpack[LimitsOptions]
     ) -> None:
         if not members:
-            raise ValueError("limits() needs at least one limiter")
+            raise ValueError("at least one limiter is needed")
         if any(member._room is not room for member in members):
             raise ValueError("limits() takes limiters of this Coord only")
         names = [member.name for member in members]

@@ -75,9 +75,6 @@ if not redis.call('SET', lock, table.concat(record, ' '), 'PX', ttl, 'NX') then
   return redis.call('GET', lock) -- of another type, which this says
 end
 if waiter ~= '' then
-  redis.call('ZREM', queue, waiter)
-  if alive then
-    redis.call('ZREM', alive, waiter)
-  end
+  leave(queue, alive, waiter)
 end
 return fence

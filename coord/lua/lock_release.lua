@@ -22,10 +22,7 @@ local publish = ARGV[6]
 -- include waiters
 
 if waiter ~= '' then
-  redis.call('ZREM', queue, waiter)
-  if alive then
-    redis.call('ZREM', alive, waiter)
-  end
+  leave(queue, alive, waiter)
 end
 local holder = redis.call('GET', lock)
 local released = holder and string.sub(holder, 1, #token + 1) == token .. ' '

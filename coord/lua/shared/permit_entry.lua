@@ -34,10 +34,7 @@ local function enter()
   used = mine and used or used + weight
   lend(permits, token, ttl, used, now)
   if waiter ~= '' then
-    redis.call('ZREM', queue, waiter)
-    if alive then
-      redis.call('ZREM', alive, waiter)
-    end
+    leave(queue, alive, waiter)
   end
   wake(queue, alive, channel, publish, used, now)
 end

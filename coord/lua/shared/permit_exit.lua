@@ -2,10 +2,7 @@
 -- `end_anyway`, `channel`, `waiter` and `publish` in locals; permit_release says what they are.
 local now = server_time()
 if waiter ~= '' then
-  redis.call('ZREM', queue, waiter)
-  if alive then
-    redis.call('ZREM', alive, waiter)
-  end
+  leave(queue, alive, waiter)
 end
 local released, used = give_back(permits, token, in_use(permits, now), now)
 if released then

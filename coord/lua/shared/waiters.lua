@@ -20,6 +20,14 @@ local function stand_in(queue, waiter, now, heartbeat)
   redis.call('PEXPIRE', queue, 2 * heartbeat)
 end
 
+-- Stand in the queue no longer.
+local function leave(queue, alive, waiter)
+  redis.call('ZREM', queue, waiter)
+  if alive then
+    redis.call('ZREM', alive, waiter)
+  end
+end
+
 -- Give a waiter of a fair queue another heartbeat.
 local function keep_alive(alive, waiter, now, heartbeat)
   redis.call('ZADD', alive, string.format('%.0f', now + heartbeat * 1000), waiter)
@@ -35,8 +43,7 @@ local function bury(queue, alive, now, heartbeat)
   end
   local dead = redis.call('ZRANGEBYSCORE', alive, '-inf', string.format('%.0f', now), 'LIMIT', 0, 100)
   for _, one in ipairs(dead) do
-    redis.call('ZREM', queue, one)
-    redis.call('ZREM', alive, one)
+    leave(queue, alive, one)
   end
   return #dead
 end
