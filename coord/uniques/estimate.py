@@ -16,7 +16,7 @@ on how many of those there are. So its error follows from the variance of one re
 The standard error so computed is 0.56 % for a thousand ids, 0.61 % for 16,384, 0.75 % for 100,000, and ends
 at the textbook's 1.04 / sqrt(m) = 0.81 % above a few million. An overlap is |A| + |B| - |A or B|, a
 difference |A or B| - |B|, and their errors follow from the covariances of the counts in the same way.
-``tests/test_uniques_estimate.py`` holds all this against real sketches.
+``tests/uniques/test_estimate.py`` holds all this against real sketches.
 
 Sources: O. Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017), the estimator of
 Redis and Valkey; P. Flajolet et al., "HyperLogLog" (2007).

@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 
 from tests.flavours import out_of_loop
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 

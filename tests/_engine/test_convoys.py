@@ -13,7 +13,7 @@ from coord._engine.convoys import deliver_together
 from coord._engine.courier import Courier
 from coord._engine.port import step
 from coord._engine.script import Command, Script
-from tests.test_courier import SAFE, UNSAFE, ScriptedWire, World
+from tests._engine.test_courier import SAFE, UNSAFE, ScriptedWire, World
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -23,14 +23,14 @@ from coord._engine.replies import as_int
 from coord._engine.script import Command
 from coord.limits.room import APPLY, BUCKET, OF_ONE
 from tests.conftest import keys_of
-from tests.limit_models import BucketModel, CounterModel, FixedModel, LogModel, fits_at
+from tests.limits.models import BucketModel, CounterModel, FixedModel, LogModel, fits_at
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from coord._engine.script import Script
     from coord.limits.room import Answer
-    from tests.limit_models import Model
+    from tests.limits.models import Model
 
 PTTL = Command("PTTL", parse=as_int, repeatable=True)
 START = 1_700_000_000_000_000

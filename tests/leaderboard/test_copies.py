@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coord import Coord, Entry, Movement
-from tests.board_model import ORDERS, RULES
 from tests.conftest import keys_of, server_time
+from tests.leaderboard.model import ORDERS, RULES
 
 pytestmark = pytest.mark.anyio
 

@@ -16,8 +16,8 @@ from coord.limits.denials import MOST_COSTS, MOST_KEYS
 from coord.limits.fallback import REST, TRIES, Breaker
 from coord.limits.room import MOST_POLICIES
 from tests.conftest import keys_of
-from tests.test_limit_truth import spy_on
-from tests.test_limits import KINDS, limiter
+from tests.limits.test_against_a_model import spy_on
+from tests.limits.test_limiter import KINDS, limiter
 
 pytestmark = pytest.mark.anyio
 

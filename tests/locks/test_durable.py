@@ -13,8 +13,8 @@ import redis
 from coord import AsyncCoord, Coord, LockError, NotDurable
 from coord._engine.script import Command
 from tests import servers
+from tests._engine.test_courier import SAFE, ScriptedWire, deliver
 from tests.flavours import awaitable
-from tests.test_courier import SAFE, ScriptedWire, deliver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

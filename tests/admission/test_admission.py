@@ -29,10 +29,10 @@ from coord import (
 )
 from coord._engine.port import step
 from coord.locks import AsyncLock
+from tests.concurrency.test_faults import scripts_run
 from tests.conftest import keys_of
 from tests.flavours import assert_refused_unasked, awaitable
-from tests.test_concurrency_trust import scripts_run
-from tests.test_limits import dump, same
+from tests.limits.test_limiter import dump, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from coord import AsyncCoord, Coord
 from coord._engine.urls import open_sync
 from tests import servers
 from tests.flavours import awaitable
-from tests.test_hub import exercise
+from tests.hub.test_hub import exercise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,8 +13,8 @@ from redis import Redis
 from coord import AsyncLeaderboard, Coord
 from coord._engine.keys import Keys
 from coord.leaderboard import Setup
-from tests.board_model import ORDERS, RULES, PlainBoard
 from tests.conftest import keys_of
+from tests.leaderboard.model import ORDERS, RULES, PlainBoard
 from tests.together import AskingPort, together
 
 if TYPE_CHECKING:

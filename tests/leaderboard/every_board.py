@@ -1,9 +1,9 @@
-"""``python -m tests.every_board``: every read of every board of up to 12 members, held against a plain one.
+"""``python -m tests.leaderboard.every_board``: every read of every board of up to 12 members, against a plain one.
 
 How n members can be level is one of 2**(n - 1) shapes, one for each way to cut a row of n into groups. What a
 read asks a server depends on n only, but for the scores in cursors. So the methods put the questions once for
 each n; each shape is asked all of them in one pipeline, and what comes back is compared, byte by byte, with
-what the rows of ``tests/board_model.py`` make it.
+what the rows of ``tests/leaderboard/model.py`` make it.
 
 Of each shape, every stretch of rows is read from either end under each of the five rules for ties, and every
 member is looked up so. Every other way to ask for a stretch (by page, around a member, between scores, by
@@ -11,7 +11,7 @@ cursor) is taken from either end under one of the rules in turn, since which row
 it; with ``--full`` under each, which takes more than twice as long.
 
 Each way to break ties has a process and a server of its own. The daily tests do the same with all shapes of
-a few members and some of more, through both faces: ``tests/test_leaderboard_reads.py``.
+a few members and some of more, through both faces: ``tests/leaderboard/test_reads.py``.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from redis import Redis
 from coord import AsyncLeaderboard, Coord
 from coord._engine.keys import Keys
 from coord.leaderboard import Setup
-from tests.board_model import ORDERS, RULES, PlainBoard
+from tests.leaderboard.model import ORDERS, RULES, PlainBoard
+from tests.leaderboard.test_reads import LARGEST, NAMES, filled
 from tests.servers import BINARIES, running
-from tests.test_leaderboard_reads import LARGEST, NAMES, filled
 from tests.together import AskingPort
 
 if TYPE_CHECKING:
@@ -313,7 +313,7 @@ def examine(tiebreak: str, largest: int, full: bool) -> int:
 
 def main() -> None:
     """Examine every board; end with an error if one is read wrongly."""
-    parser = argparse.ArgumentParser("python -m tests.every_board", description=__doc__)
+    parser = argparse.ArgumentParser("python -m tests.leaderboard.every_board", description=__doc__)
     parser.add_argument("--largest", type=int, default=LARGEST, help="up to so many members [%(default)s]")
     parser.add_argument("--full", action="store_true", help="every way to read under every rule for ties")
     options = parser.parse_args()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coord import AsyncCoord, Coord, Decision, RateLimited
-from tests.test_limits import KINDS, limiter
+from tests.limits.test_limiter import KINDS, limiter
 
 pytestmark = pytest.mark.anyio
 

@@ -16,12 +16,12 @@ from coord import Coord
 from coord._engine.port import step
 from coord.admission.calls import AdmissionCalls
 from coord.concurrency.terms import Terms
-from tests import test_concurrency_model as permits
-from tests.limit_models import BucketModel, CounterModel, FixedModel, LogModel, fits_at
-from tests.test_limit_truth import KINDS, pair
+from tests.concurrency import test_against_a_model as permits
+from tests.limits.models import BucketModel, CounterModel, FixedModel, LogModel, fits_at
+from tests.limits.test_against_a_model import KINDS, pair
 
 if TYPE_CHECKING:
-    from tests.limit_models import Model
+    from tests.limits.models import Model
 
 START = 1_700_000_000
 

@@ -10,7 +10,7 @@ import time_machine
 
 from coord import Coord, upstream_pause
 from tests.conftest import keys_of
-from tests.test_limits import KINDS, dump, limiter, same
+from tests.limits.test_limiter import KINDS, dump, limiter, same
 
 pytestmark = pytest.mark.anyio
 

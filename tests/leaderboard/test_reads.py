@@ -1,4 +1,4 @@
-"""Every read of small boards is held against a plain one; ``tests/every_board.py`` has all of them."""
+"""Every read of small boards is held against a plain one; ``tests.leaderboard.every_board`` has all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redis import Redis
 from coord import AsyncLeaderboard, Coord, Entry, Scroll
 from coord._engine.keys import Keys
 from coord.leaderboard import Setup
-from tests.board_model import ORDERS, RULES, PlainBoard
+from tests.leaderboard.model import ORDERS, RULES, PlainBoard
 from tests.together import AskingPort, together
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def shapes(length: int) -> Iterator[list[int]]:
     """How ``length`` members can be level: scores for each way to cut a row into groups.
 
     All ways for short boards; for the others all level, pairs, and groups at the ends among rows without
-    ties. ``python -m tests.every_board`` has all of them.
+    ties. ``python -m tests.leaderboard.every_board`` has all of them.
     """
     if length <= ALL_SHAPES_UP_TO:
         for cuts in product((0, 1), repeat=length - 1):
