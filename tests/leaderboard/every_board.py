@@ -1,4 +1,4 @@
-"""``python -m tests.leaderboard.every_board``: every read of every board of up to 12 members, against a plain one.
+"""``python -m tests.leaderboard.every_board``: each read of each board of up to 12 members, and a plain one.
 
 How n members can be level is one of 2**(n - 1) shapes, one for each way to cut a row of n into groups. What a
 read asks a server depends on n only, but for the scores in cursors. So the methods put the questions once for

@@ -1,4 +1,4 @@
-"""Every read of small boards is held against a plain one; ``tests.leaderboard.every_board`` has all of them."""
+"""Each read of small boards is held against a plain one; ``tests.leaderboard.every_board`` has all."""
 
 from __future__ import annotations
 
