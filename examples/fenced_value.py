@@ -27,7 +27,7 @@ def blocking(url: str) -> None:
             slow.guard("balance").set("90")
         except StaleFence as error:
             print(f"sync:  {error.fence} was refused, {error.highest} has been there")
-        print(f"sync:  the balance is {coord.fenced('balance').peek().value!r}")
+        print(f"sync:  the balance is {coord.fenced('balance').status().value!r}")
 
 
 async def suspending(url: str) -> None:
@@ -43,7 +43,7 @@ async def suspending(url: str) -> None:
             for _ in range(5):
                 tasks.start_soon(deposit)
         print(
-            f"async: after 5 deposits of 10 the balance is {(await coord.fenced('balance').peek()).value!r}"
+            f"async: after 5 deposits of 10 the balance is {(await coord.fenced('balance').status()).value!r}"
         )
 
 

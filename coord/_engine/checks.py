@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+W = TypeVar("W", bound=str)
 
 Seconds = float | timedelta
 """A duration: seconds, or a ``timedelta``."""
@@ -77,7 +78,7 @@ def integer(value: int, what: str, *, at_least: int, at_most: int = MAX_EXACT) -
     return value
 
 
-def one_of(value: str, what: str, allowed: tuple[str, ...]) -> str:
+def one_of(value: W, what: str, allowed: tuple[W, ...]) -> W:
     """Return ``value`` if it is one of the ``allowed`` words."""
     if value not in allowed:
         raise ValueError(f"{what} must be one of {', '.join(map(repr, allowed))}, not {value!r}")

@@ -1,16 +1,19 @@
-"""What keeps a sync class the twin of its async flow."""
+"""What keeps a sync class the twin of its async flow, and says where it is not."""
 
 from __future__ import annotations
 
+from functools import wraps
 from types import FunctionType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["twin_of"]
+__all__ = ["async_only", "twin_of"]
 
 C = TypeVar("C", bound=type)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def twin_of(flow: type) -> Callable[[C], C]:
@@ -25,3 +28,18 @@ def twin_of(flow: type) -> Callable[[C], C]:
         return face
 
     return dress
+
+
+def async_only(**instead: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Refuse the options that the async twin alone can honour, and say of each what to do instead."""
+
+    def refuse(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in instead.keys() & kwargs.keys():
+                raise TypeError(f"{function.__qualname__}() takes no {name}=: {instead[name]}")
+            return function(*args, **kwargs)
+
+        return checked
+
+    return refuse

@@ -61,7 +61,7 @@ class Terms:
     renew: bool = True
     max_hold: Seconds | None = None
     fair: bool = False
-    wait: str = "signal"
+    wait: Literal["signal", "poll"] = "signal"
 
     def __post_init__(self) -> None:
         escape(self.name)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from coord._engine.checks import seconds
 from coord._engine.clock import ServerClock
-from coord._engine.faces import twin_of
+from coord._engine.faces import async_only, twin_of
 from coord._engine.keys import Keys
 from coord._engine.port import step
 from coord._engine.threads import ThreadPort
@@ -15,7 +15,7 @@ from coord.concurrency import PermitRoom
 from coord.hub.limiting import Limiting
 from coord.hub.suspending import SHORTEST_CALL, AsyncCoord
 from coord.limits import LimitRoom
-from coord.locks import Fenced, Lock, LockRoom, Locks
+from coord.locks import Fenced, Lock, LockRoom, Locks, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,18 +32,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Coord"]
 
+RENEWS_IN_A_THREAD = "a Coord renews in a thread in any case, so leave it out; it is for an AsyncCoord"
+TRAVELS_ALONE = "threads have a connection each, so leave it out; it is for an AsyncCoord"
+"""What to do where an option of the async twin is given."""
+
 
 @twin_of(AsyncCoord)
 class Coord(Limiting):
+    @async_only(coalesce=TRAVELS_ALONE)
     def __init__(
-        self,
-        client: Client,
-        *,
-        prefix: str = "coord",
-        call_timeout: Seconds = CALL_TIMEOUT,
-        coalesce: bool = True,
+        self, client: Client, *, prefix: str = "coord", call_timeout: Seconds = CALL_TIMEOUT
     ) -> None:
-        del coalesce
         self._set_up(client, None, prefix, call_timeout)
 
     def _set_up(self, client: Client, owned: Opened | None, prefix: str, call_timeout: Seconds) -> None:
@@ -57,10 +56,8 @@ class Coord(Limiting):
         self._where = type(client).__name__ if owned is None else owned.shown
 
     @classmethod
-    def connect(
-        cls, url: str, *, prefix: str = "coord", call_timeout: Seconds = CALL_TIMEOUT, coalesce: bool = True
-    ) -> Self:
-        del coalesce
+    @async_only(coalesce=TRAVELS_ALONE)
+    def connect(cls, url: str, *, prefix: str = "coord", call_timeout: Seconds = CALL_TIMEOUT) -> Self:
         limit = seconds(call_timeout, "call_timeout", at_least=SHORTEST_CALL)
         Keys(prefix)
         opened = open_sync(url, limit)
@@ -88,17 +85,17 @@ class Coord(Limiting):
     ) -> None:
         self.close()
 
+    @async_only(renew_in=RENEWS_IN_A_THREAD)
     def lock(
         self,
         name: str,
         *,
         ttl: Seconds = 10,
         renew: bool = True,
-        renew_in: Literal["loop", "thread"] = "loop",
         max_hold: Seconds | None = None,
         fair: bool = False,
         reentrant: bool = False,
-        wait: Literal["signal", "poll"] = "signal",
+        wait: Wait = "signal",
         replicas: int = 0,
         fsync: bool = False,
     ) -> Lock:
@@ -107,7 +104,6 @@ class Coord(Limiting):
             name,
             ttl=ttl,
             renew=renew,
-            renew_in=renew_in,
             max_hold=max_hold,
             fair=fair,
             reentrant=reentrant,
@@ -116,14 +112,14 @@ class Coord(Limiting):
             fsync=fsync,
         )
 
+    @async_only(renew_in=RENEWS_IN_A_THREAD)
     def locks(
         self,
         *names: str,
         ttl: Seconds = 10,
         renew: bool = True,
-        renew_in: Literal["loop", "thread"] = "loop",
         max_hold: Seconds | None = None,
-        wait: Literal["signal", "poll"] = "signal",
+        wait: Wait = "signal",
         replicas: int = 0,
         fsync: bool = False,
     ) -> Locks:
@@ -132,7 +128,6 @@ class Coord(Limiting):
             names,
             ttl=ttl,
             renew=renew,
-            renew_in=renew_in,
             max_hold=max_hold,
             wait=wait,
             replicas=replicas,

@@ -12,7 +12,7 @@ from coord._engine.urls import CALL_TIMEOUT, open_async
 from coord.concurrency import PermitRoom
 from coord.hub.limiting import AsyncLimiting
 from coord.limits import LimitRoom
-from coord.locks import AsyncFenced, AsyncLock, AsyncLocks, LockRoom
+from coord.locks import AsyncFenced, AsyncLock, AsyncLocks, LockRoom, RenewIn, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ class AsyncCoord(AsyncLimiting):
         prefix: What every key begins with; ``:`` nests. Two applications on one server take two.
         call_timeout: Seconds, or a ``timedelta``, until a single call must have been answered.
         coalesce: Whether the concurrent calls of an event loop travel together, over one connection to each
-            server. For ``Coord``, whose threads have a connection each, it changes nothing.
+            server. Of an ``AsyncCoord`` alone: the threads of a ``Coord`` have a connection each.
 
     Raises:
         TypeError: ``client`` is for the twin class, or no client.
@@ -97,7 +97,7 @@ class AsyncCoord(AsyncLimiting):
                 right away.
             prefix: What every key begins with.
             call_timeout: Seconds, or a ``timedelta``, until a single call must have been answered.
-            coalesce: As for the class.
+            coalesce: As for the class; of an ``AsyncCoord`` alone.
 
         Raises:
             ImportError: The URL needs an extra that is not installed; the message names it.
@@ -137,11 +137,11 @@ class AsyncCoord(AsyncLimiting):
         *,
         ttl: Seconds = 10,
         renew: bool = True,
-        renew_in: Literal["loop", "thread"] = "loop",
+        renew_in: RenewIn = "loop",
         max_hold: Seconds | None = None,
         fair: bool = False,
         reentrant: bool = False,
-        wait: Literal["signal", "poll"] = "signal",
+        wait: Wait = "signal",
         replicas: int = 0,
         fsync: bool = False,
     ) -> AsyncLock:
@@ -153,7 +153,7 @@ class AsyncCoord(AsyncLimiting):
             renew: Whether a ``with`` block renews its lease for as long as it runs.
             renew_in: ``"loop"`` to renew in a task of the same event loop; ``"thread"`` to do it in a thread,
                 over a connection of its own, so that a body may block the event loop for longer than its
-                lease. A ``Coord`` renews in a thread in any case.
+                lease. Of an ``AsyncCoord`` alone: a ``Coord`` renews in a thread in any case.
             max_hold: How long a ``with`` block may hold it at the most; then the lease is lost.
             fair: Whether waiters are served in the order of their arrival at the server. For all holders
                 of a name or for none: who does not ask for it does not stand in line.
@@ -185,9 +185,9 @@ class AsyncCoord(AsyncLimiting):
         *names: str,
         ttl: Seconds = 10,
         renew: bool = True,
-        renew_in: Literal["loop", "thread"] = "loop",
+        renew_in: RenewIn = "loop",
         max_hold: Seconds | None = None,
-        wait: Literal["signal", "poll"] = "signal",
+        wait: Wait = "signal",
         replicas: int = 0,
         fsync: bool = False,
     ) -> AsyncLocks:
@@ -198,7 +198,7 @@ class AsyncCoord(AsyncLimiting):
                 name given twice makes a difference. None of them may be locked with ``fair=True`` elsewhere.
             ttl: As for ``lock``.
             renew: As for ``lock``.
-            renew_in: As for ``lock``.
+            renew_in: As for ``lock``; of an ``AsyncCoord`` alone.
             max_hold: As for ``lock``.
             wait: As for ``lock``.
             replicas: As for ``lock``.

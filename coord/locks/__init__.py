@@ -24,9 +24,9 @@ Rules
 Sources: https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/; M. Kleppmann, "How to do
 distributed locking" (2016), for the fence.
 
-In this package: ``lease`` is possession, ``lock`` is the algorithm, ``hold`` a ``with`` block, ``several``
-many locks as one, ``blocking`` the sync faces, ``calls`` what the server is asked, ``room`` what all locks
-of one Coord share, ``fenced`` the values that their fences guard.
+In this package: ``lease`` is possession, ``lock`` is the algorithm, ``hold`` a ``with`` block, ``around`` a
+decorated function, ``several`` many locks as one, ``blocking`` the sync faces, ``calls`` what the server is
+asked, ``room`` what all locks of one Coord share, ``fenced`` the values that their fences guard.
 """
 
 from coord.locks.blocking import Hold, Lease, Lock, Loss
@@ -35,6 +35,7 @@ from coord.locks.fenced import AsyncFenced, AsyncGuarded, Fenced, FencedValue, G
 from coord.locks.hold import AsyncHold
 from coord.locks.lease import AsyncLease, AsyncLoss
 from coord.locks.lock import AsyncLock
+from coord.locks.options import RenewIn, Wait
 from coord.locks.room import LockRoom
 from coord.locks.several import AsyncLocks, Locks
 
@@ -56,4 +57,6 @@ __all__ = [
     "LockStatus",
     "Locks",
     "Loss",
+    "RenewIn",
+    "Wait",
 ]

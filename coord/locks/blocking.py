@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
+from coord._engine.checks import patience
 from coord._engine.faces import twin_of
 from coord._engine.port import step
+from coord.locks.around import held_around
 from coord.locks.fenced import Fenced, Guarded
 from coord.locks.hold import AsyncHold
 from coord.locks.lease import AsyncLease, AsyncLoss
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from coord._engine.checks import Seconds
     from coord.locks.calls import LockStatus
+    from coord.locks.options import Wait
     from coord.locks.room import LockRoom
 
 __all__ = ["Hold", "Lease", "Lock", "Loss"]
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound="Callable[..., object]")
 
 
 @twin_of(AsyncLock)
@@ -36,11 +36,10 @@ class Lock:
         *,
         ttl: Seconds = 10,
         renew: bool = True,
-        renew_in: str = "loop",
         max_hold: Seconds | None = None,
         fair: bool = False,
         reentrant: bool = False,
-        wait: str = "signal",
+        wait: Wait = "signal",
         replicas: int = 0,
         fsync: bool = False,
     ) -> None:
@@ -49,7 +48,6 @@ class Lock:
             name,
             ttl=ttl,
             renew=renew,
-            renew_in=renew_in,
             max_hold=max_hold,
             fair=fair,
             reentrant=reentrant,
@@ -85,18 +83,11 @@ class Lock:
     def force_release(self, *, reason: str) -> bool:
         return step(self._flow.force_release(reason=reason))
 
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        if inspect.iscoroutinefunction(function):
-            raise TypeError(
-                f"a sync lock cannot hold around {function!r}, a coroutine function; use AsyncCoord"
-            )
-
-        @functools.wraps(function)
-        def held(*args: P.args, **kwargs: P.kwargs) -> R:
-            with self.hold():
-                return function(*args, **kwargs)
-
-        return held
+    def around(
+        self, *, timeout: Seconds | None = None, on_lost: Callable[[], object] | None = None
+    ) -> Callable[[F], F]:
+        patience(timeout)
+        return lambda function: held_around(function, lambda: self.hold(timeout=timeout, on_lost=on_lost))
 
     def __enter__(self) -> Lease:
         return Lease(step(self._flow.__aenter__()))

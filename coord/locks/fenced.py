@@ -97,12 +97,12 @@ class AsyncFenced:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
 
-    async def peek(self) -> FencedValue:
+    async def status(self) -> FencedValue:
         """Look at the value without a fence. That keeps nobody from changing it.
 
         Complexity: O(1), one round trip.
         """
-        _, found = await self._port.run(_APPLY((self._key,), "peek", 0, 0, "", 0, "", 0))
+        _, found = await self._port.run(_APPLY((self._key,), "status", 0, 0, "", 0, "", 0))
         return found
 
     async def get(self, *, fence: int) -> bytes | None:
@@ -235,8 +235,8 @@ class Fenced:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
 
-    def peek(self) -> FencedValue:
-        return step(self._flow.peek())
+    def status(self) -> FencedValue:
+        return step(self._flow.status())
 
     def get(self, *, fence: int) -> bytes | None:
         return step(self._flow.get(fence=fence))

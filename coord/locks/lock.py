@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import inspect
 import math
 import random
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar, get_args
 
 from coord._engine.checks import one_of, patience, seconds
 from coord.errors import LockLost, LockTimeout, SelfDeadlock
+from coord.locks.around import held_around_coroutine
 from coord.locks.calls import waiter_of
 from coord.locks.durable import durable
 from coord.locks.hold import AsyncHold
 from coord.locks.lease import SHORTEST_TTL, AsyncLease
+from coord.locks.options import RenewIn, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -30,13 +30,20 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncLock"]
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound="Callable[..., Coroutine[object, object, object]]")
 
 GRANT_ATTEMPTS = 3
+"""Requests for one grant, should the answers take longer than the lease: three in a row are no accident."""
+
 UNDO_TIME = 1.0
+"""Seconds for the request that gives a token up: more than a round trip over any network, and no longer than
+who was cancelled can be kept waiting; a token that it does not end ends with its lease."""
+
 FIRST_POLL = 0.005
+"""Seconds until a poll at the soonest: some round trips of a local network, so that polls do not crowd."""
+
 LONGEST_POLL = 0.1
+"""Seconds until a poll at the latest: how long a free lock may lie idle, for ten requests a second."""
 
 
 @dataclass(slots=True)
@@ -74,8 +81,8 @@ class AsyncLock:
     persistence keeps the lock. Guard what must not break with ``lease.fence``.
 
     ``with lock as lease:`` waits for as long as it takes, renews the lease while the block runs, and
-    releases at its end; ``with lock.hold(timeout=...) as lease:`` waits for so long. As a decorator,
-    ``@lock`` holds it around each call of a function.
+    releases at its end; ``with lock.hold(timeout=...) as lease:`` waits for so long. ``@lock.around()``
+    holds it around each call of a function.
     """
 
     _instead = "to hand it over, export() it there and adopt() it here"
@@ -88,11 +95,11 @@ class AsyncLock:
         *,
         ttl: Seconds = 10,
         renew: bool = True,
-        renew_in: str = "loop",
+        renew_in: RenewIn = "loop",
         max_hold: Seconds | None = None,
         fair: bool = False,
         reentrant: bool = False,
-        wait: str = "signal",
+        wait: Wait = "signal",
         replicas: int = 0,
         fsync: bool = False,
     ) -> None:
@@ -101,10 +108,10 @@ class AsyncLock:
         self._ttl = seconds(ttl, "ttl", at_least=SHORTEST_TTL)
         longest = math.inf if max_hold is None else seconds(max_hold, "max_hold", at_least=SHORTEST_TTL)
         self._max_hold = longest if renew else 0.0
-        self._renew_in = one_of(renew_in, "renew_in", ("loop", "thread"))
+        self._renew_in = one_of(renew_in, "renew_in", get_args(RenewIn))
         self._fair = fair
         self._reentrant = reentrant
-        self._listens = one_of(wait, "wait", ("signal", "poll")) == "signal"
+        self._listens = one_of(wait, "wait", get_args(Wait)) == "signal"
         self._calls = self._spell(name)
         self._entered: dict[int, list[AsyncHold]] = {}
         self.name = name
@@ -254,25 +261,22 @@ class AsyncLock:
             raise ValueError(f"reason must be a str that says why, not {reason!r}")
         return await self._room.force_release(self._calls, reason)
 
-    def __call__(
-        self, function: Callable[P, Coroutine[object, object, R]]
-    ) -> Callable[P, Coroutine[object, object, R]]:
+    def around(
+        self, *, timeout: Seconds | None = None, on_lost: Callable[[], object] | None = None
+    ) -> Callable[[F], F]:
         """Decorate a function so that each call holds the lock.
+
+        Args:
+            timeout: As for ``hold()``; what it raises, the call raises.
+            on_lost: As for ``hold()``.
 
         Raises:
             TypeError: The function is of the other flavour.
         """
-        if not inspect.iscoroutinefunction(function):
-            raise TypeError(
-                f"an async lock decorates coroutine functions, and {function!r} is none; use Coord"
-            )
-
-        @functools.wraps(function)
-        async def held(*args: P.args, **kwargs: P.kwargs) -> R:
-            async with self.hold():
-                return await function(*args, **kwargs)
-
-        return held
+        patience(timeout)
+        return lambda function: held_around_coroutine(
+            function, lambda: self.hold(timeout=timeout, on_lost=on_lost)
+        )
 
     async def __aenter__(self) -> AsyncLease:
         hold = self.hold()

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from coord.locks.calls import LockStatus
     from coord.locks.lease import AsyncLease
     from coord.locks.lock import Asking
+    from coord.locks.options import RenewIn, Wait
     from coord.locks.room import LockRoom
 
 __all__ = ["AsyncLocks", "Locks"]
@@ -211,9 +212,9 @@ class AsyncLocks(AsyncLock):
         *,
         ttl: Seconds = 10,
         renew: bool = True,
-        renew_in: str = "loop",
+        renew_in: RenewIn = "loop",
         max_hold: Seconds | None = None,
-        wait: str = "signal",
+        wait: Wait = "signal",
         replicas: int = 0,
         fsync: bool = False,
     ) -> None:
@@ -347,22 +348,13 @@ class Locks(Lock):
         *,
         ttl: Seconds = 10,
         renew: bool = True,
-        renew_in: str = "loop",
         max_hold: Seconds | None = None,
-        wait: str = "signal",
+        wait: Wait = "signal",
         replicas: int = 0,
         fsync: bool = False,
     ) -> None:
         self._flow = AsyncLocks(
-            room,
-            names,
-            ttl=ttl,
-            renew=renew,
-            renew_in=renew_in,
-            max_hold=max_hold,
-            wait=wait,
-            replicas=replicas,
-            fsync=fsync,
+            room, names, ttl=ttl, renew=renew, max_hold=max_hold, wait=wait, replicas=replicas, fsync=fsync
         )
         self.name = self._flow.name
         self.names = self._flow.names

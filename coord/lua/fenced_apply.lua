@@ -5,7 +5,7 @@
 -- it was sent twice or held up, does nothing: it was overwritten before it came.
 --
 -- KEYS[1] fenced  hash {fence, value, until, writer, turn}; without TTL while it has a value without an end
--- ARGV[1] action  peek (which asks for no fence, and leaves none), get, set or delete
+-- ARGV[1] action  status (which asks for no fence, and leaves none), get, set or delete
 -- ARGV[2] fence   the lease's
 -- ARGV[3] memory  how long the fence is remembered without a value, milliseconds
 -- ARGV[4] value   what to set
@@ -26,7 +26,7 @@ if ends > 0 and ends <= now then
   current, ends = false, 0
 end
 
-if action == 'peek' then
+if action == 'status' then
   return {1, highest, current}
 end
 local ahead = tonumber(fence) - tonumber(highest or '0')

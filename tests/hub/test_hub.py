@@ -46,6 +46,14 @@ def address(url: str) -> tuple[str, int]:
 CLIENTS = {"redis": (redis.Redis, redis.asyncio.Redis), "valkey": (valkey.Valkey, valkey.asyncio.Valkey)}
 
 
+@pytest.mark.parametrize(
+    "make", [lambda **one: Coord(redis.Redis(), **one), lambda **one: Coord.connect("memory://", **one)]
+)
+def test_an_option_for_event_loops_is_refused_by_threads_with_what_to_do(make: Any) -> None:
+    with pytest.raises(TypeError, match=r"takes no coalesce=: .* leave it out; it is for an AsyncCoord"):
+        make(coalesce=False)
+
+
 @pytest.mark.parametrize("library", CLIENTS)
 @pytest.mark.parametrize("options", [{}, {"decode_responses": True}, {"protocol": 2}, {"protocol": 3},
                                      {"protocol": 3, "decode_responses": True}], ids=str)  # fmt: skip

@@ -67,11 +67,11 @@ async def test_a_lease_reads_and_writes_under_its_own_fence(coord: Any, other_co
         assert await guarded.get() == b"100"
         await guarded.set(b"\xff\x00")
 
-    assert await other_coord.fenced("balance").peek() == FencedValue(b"\xff\x00", lease.fence)
+    assert await other_coord.fenced("balance").status() == FencedValue(b"\xff\x00", lease.fence)
     async with other_coord.lock("account") as later:
         assert await later.guard("balance").get() == b"\xff\x00"
         await later.guard("balance").delete()
-    assert await coord.fenced("balance").peek() == FencedValue(None, later.fence)
+    assert await coord.fenced("balance").status() == FencedValue(None, later.fence)
 
 
 @pytest.mark.parametrize("action", ["get", "set", "delete"])
@@ -88,7 +88,7 @@ async def test_who_comes_late_is_refused_and_told_why(coord: Any, other_coord: A
     assert (caught.value.name, caught.value.fence, caught.value.highest) == (
         "balance", slow.fence, current.fence,
     )  # fmt: skip
-    assert await coord.fenced("balance").peek() == FencedValue(b"150", current.fence)
+    assert await coord.fenced("balance").status() == FencedValue(b"150", current.fence)
 
 
 async def test_what_a_holder_has_read_no_earlier_one_can_change(coord: Any, other_coord: Any) -> None:
@@ -100,7 +100,7 @@ async def test_what_a_holder_has_read_no_earlier_one_can_change(coord: Any, othe
         await slow.guard("balance").set("90")
     await current.guard("balance").set("101")
 
-    assert (await coord.fenced("balance").peek()).value == b"101"
+    assert (await coord.fenced("balance").status()).value == b"101"
 
 
 async def test_reading_what_is_not_there_leaves_the_fence_too(
@@ -114,8 +114,8 @@ async def test_reading_what_is_not_there_leaves_the_fence_too(
     assert 86_000_000 < client.pttl(key(prefix)) <= 86_400_000
 
 
-async def test_peeking_leaves_no_fence(coord: Any, client: Any, prefix: str) -> None:
-    assert await coord.fenced("balance").peek() == FencedValue(None, None)
+async def test_looking_leaves_no_fence(coord: Any, client: Any, prefix: str) -> None:
+    assert await coord.fenced("balance").status() == FencedValue(None, None)
     assert keys_of(client, prefix) == []
 
 
@@ -150,7 +150,7 @@ async def test_reset_forgets_the_fence(coord: Any) -> None:
     await value.reset()
     await value.set("2", fence=1)
 
-    assert await value.peek() == FencedValue(b"2", 1)
+    assert await value.status() == FencedValue(b"2", 1)
 
 
 async def test_fences_are_compared_as_numbers_up_to_the_greatest(coord: Any) -> None:
@@ -190,7 +190,7 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(
 async def test_a_key_of_another_type_is_named(coord: Any, client: Any, prefix: str) -> None:
     client.set(key(prefix), "something else", px=60_000)
     with pytest.raises(WrongKeyType, match="fenced"):
-        await coord.fenced("balance").peek()
+        await coord.fenced("balance").status()
 
 
 # For how long
@@ -205,7 +205,7 @@ async def test_a_value_is_permanent_unless_it_is_given_a_ttl(coord: Any, client:
     assert 86_450_000 < client.pttl(key(prefix)) <= 86_460_000, "its fence is remembered for a day longer"
     await value.get(fence=2)
     assert 86_450_000 < client.pttl(key(prefix)) <= 86_460_000
-    assert (await value.peek()).value == b"2"
+    assert (await value.status()).value == b"2"
 
     await value.set("3", fence=2)
     assert client.pttl(key(prefix)) == -1
@@ -217,12 +217,12 @@ async def test_a_value_ends_with_its_ttl_and_its_fence_does_not(coord: Any, clie
     value = coord.fenced("balance")
     begun = server_time(client)
     await value.set("1", fence=5, ttl=0.05)
-    while (await value.peek()).value is not None:
+    while (await value.status()).value is not None:
         assert server_time(client) - begun < 5, "it has not ended"
         await asyncio.sleep(0.01)
 
     assert server_time(client) - begun >= 0.05
-    assert await value.peek() == FencedValue(None, 5)
+    assert await value.status() == FencedValue(None, 5)
     assert await value.get(fence=5) is None
     with pytest.raises(StaleFence):
         await value.set("2", fence=4)
@@ -286,7 +286,7 @@ async def test_a_lease_that_was_handed_over_goes_on_writing(coord: Any, other_co
     adopted = await other_coord.lock("account").adopt(lease.export())
     await adopted.guard("balance").set("adopted")
 
-    assert (await coord.fenced("balance").peek()).value == b"adopted"
+    assert (await coord.fenced("balance").status()).value == b"adopted"
     await adopted.release()
 
 
@@ -331,7 +331,7 @@ def test_a_value_equals_a_plain_one(steps: list[tuple[str, int, bytes]]) -> None
                 assert not refused
             except StaleFence:
                 assert refused
-            assert value.peek() == FencedValue(model.value, model.fence)
+            assert value.status() == FencedValue(model.value, model.fence)
 
 
 # A quorum's lease
@@ -350,7 +350,7 @@ async def test_a_lease_of_a_quorum_guards_a_value_elsewhere(coord: Any, flavour:
         await early.guard(bare).set("2")
     with pytest.raises(TypeError, match=r"lease\.guard\(coord\.fenced\(\.\.\.\)\)"):
         late.guard("balance")
-    assert await coord.fenced("balance").peek() == FencedValue(b"1", late.fence)
+    assert await coord.fenced("balance").status() == FencedValue(b"1", late.fence)
     await late.release()
     await quorum.close()
 

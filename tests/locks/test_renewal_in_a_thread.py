@@ -92,21 +92,27 @@ async def test_renewed_in_the_loop_it_is_lost_and_its_holder_told(
         assert rival.got
 
 
-async def test_a_sync_lock_takes_the_word_too(real_server: str, prefix: str) -> None:
-    for where in ("loop", "thread"):
-        with Coord.connect(real_server, prefix=prefix) as hub:
-            before = set(threading.enumerate())
-            with hub.lock("x", ttl=0.4, renew_in=where) as lease:
-                time.sleep(0.8)
-                assert lease.valid
-                own = {thread.name for thread in set(threading.enumerate()) - before}
-                assert own == {"coord renewals", "coord deadlines"}
+def test_a_sync_lock_is_renewed_in_a_thread_unasked(real_server: str, prefix: str) -> None:
+    with Coord.connect(real_server, prefix=prefix) as hub:
+        before = set(threading.enumerate())
+        with hub.lock("x", ttl=0.4) as lease:
+            time.sleep(0.8)
+            assert lease.valid
+            own = {thread.name for thread in set(threading.enumerate()) - before}
+            assert own == {"coord renewals", "coord deadlines"}
 
 
-@pytest.mark.parametrize("make", [Coord, AsyncCoord])
-async def test_another_word_is_refused_when_the_lock_is_made(make: Any) -> None:
+@pytest.mark.parametrize("method", ["lock", "locks"])
+def test_a_sync_lock_says_that_it_needs_no_such_word(method: str) -> None:
+    make: Any = getattr(Coord(redis.Redis()), method)
+    with pytest.raises(TypeError, match=rf"Coord\.{method}\(\) takes no renew_in=: .* leave it out"):
+        make("x", renew_in="thread")
+
+
+async def test_another_word_is_refused_when_the_lock_is_made() -> None:
+    word: Any = "process"
     with pytest.raises(ValueError, match="renew_in must be one of 'loop', 'thread'"):
-        make(redis.Redis() if make is Coord else redis.asyncio.Redis()).lock("x", renew_in="process")
+        AsyncCoord(redis.asyncio.Redis()).lock("x", renew_in=word)
 
 
 async def test_a_loss_is_told_to_a_blocked_holder_and_then_to_its_loop(real_server: str, prefix: str) -> None:

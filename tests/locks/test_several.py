@@ -473,7 +473,7 @@ async def test_a_decorated_function_holds_all(real_server: str, prefix: str) -> 
     with Coord.connect(real_server, prefix=prefix) as hub:
         locks = hub.locks("a", "b")
 
-        @locks
+        @locks.around()
         def work() -> bool:
             return hub.lock("a").try_acquire() is None and hub.lock("b").try_acquire() is None
 
@@ -481,7 +481,7 @@ async def test_a_decorated_function_holds_all(real_server: str, prefix: str) -> 
     async with AsyncCoord.connect(real_server, prefix=prefix) as async_hub:
         async_locks = async_hub.locks("a", "b")
 
-        @async_locks
+        @async_locks.around()
         async def async_work() -> bool:
             return await async_hub.lock("b").try_acquire() is None
 

@@ -48,6 +48,9 @@ AsyncCoord(valkey.asyncio.Valkey())
 
 Coord(redis.asyncio.Redis())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 AsyncCoord(redis.Redis())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Coord(redis.Redis(), coalesce=False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Coord.connect("memory://", coalesce=False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+AsyncCoord(redis.asyncio.Redis(), coalesce=False)
 Coord("redis://localhost")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -62,13 +65,25 @@ def sync(hub: Coord) -> None:
         assert_type(lease.renew(ttl=3), None)
         assert_type(lease.guard("v").get(), bytes | None)
         assert_type(lease.guard(hub.fenced("v")).set("1", ttl=3), None)
-        assert_type(hub.fenced("v").peek().fence, int | None)
+        assert_type(hub.fenced("v").status().fence, int | None)
         hub.fenced("v").set("1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     locks = hub.locks("x", "y", ttl=timedelta(seconds=1))
     assert_type(locks, Locks)
     assert_type(locks.try_acquire(), Lease | None)
     with locks as several:
         assert_type(several.names, tuple[str, ...])
+
+    @lock.around(timeout=2)
+    def alone(user: int) -> bytes:
+        return b""
+
+    assert_type(alone(3), bytes)
+    alone("3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    lock.around(2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    hub.lock("x", wait="pol")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.locks("x", wait="pol")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.lock("x", renew_in="thread")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    hub.locks("x", renew_in="thread")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     bucket = hub.token_bucket("b", rate=0.5, period=timedelta(minutes=1), burst=3)
     assert_type(bucket.try_acquire("k", cost=2), Decision)
     assert_type(bucket.peek("k").retry_after, float)
@@ -148,6 +163,16 @@ async def asynchronous(hub: AsyncCoord) -> None:
         assert_type(await lease.guard(hub.fenced("v")).get(), bytes | None)
     assert_type(hub.locks("x", "y"), AsyncLocks)
     assert_type(await hub.locks("x", "y").acquire(), AsyncLease)
+
+    @lock.around(timeout=2)
+    async def alone(user: int) -> bytes:
+        return b""
+
+    assert_type(await alone(3), bytes)
+    hub.lock("x", renew_in="thread", wait="poll")
+    hub.lock("x", wait="pol")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.lock("x", renew_in="process")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.locks("x", renew_in="process")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     bucket = hub.token_bucket("b", "1/s burst 5", prefetch=3)
     assert_type(await bucket.try_acquire("k"), Decision)
     assert_type(await hub.limits(bucket).acquire("k", timeout=3), AsyncPermit)
