@@ -12,19 +12,19 @@ import anyio
 
 from coord import AsyncCoord, Coord
 
-PERIOD = 2.0
+PER = 2.0
 BURSTS = ((0.0, 1), (1.6, 10), (2.2, 10))
 
 
 def blocking(url: str) -> None:
     with Coord.connect(url, prefix="example") as coord:
         limiters = {
-            "token bucket": coord.token_bucket("bucket", rate=10, period=PERIOD, deny_cache=0),
-            "sliding, exact": coord.sliding_window("exact", limit=10, period=PERIOD, deny_cache=0),
+            "token bucket": coord.token_bucket("bucket", rate=10, per=PER, deny_cache=0),
+            "sliding, exact": coord.sliding_window("exact", limit=10, per=PER, deny_cache=0),
             "sliding, approximate": coord.sliding_window(
-                "counter", limit=10, period=PERIOD, precision="approximate", deny_cache=0
+                "counter", limit=10, per=PER, precision="approximate", deny_cache=0
             ),
-            "fixed": coord.fixed_window("fixed", limit=10, period=PERIOD, deny_cache=0),
+            "fixed": coord.fixed_window("fixed", limit=10, per=PER, deny_cache=0),
         }
         admitted: dict[str, list[int]] = {name: [] for name in limiters}
         for limiter in limiters.values():

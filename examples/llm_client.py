@@ -70,7 +70,7 @@ async def suspending(url: str) -> None:
             for number in range(8):
                 tasks.start_soon(ask, number)
         print(f"async: {len(answers)} questions were answered, at most {client.most} at a time")
-        used = 1000 - (await client.tokens.peek("model-1")).remaining
+        used = 1000 - (await client.tokens.status("model-1")).remaining
         print(f"async: {used} tokens count, and {8 * 110} had been estimated")
         await client.ask("this is too much")
         try:
@@ -85,9 +85,9 @@ def blocking(url: str) -> None:
         tokens = coord.token_bucket("tokens", "1000/minute")
         quota = coord.limits(requests, tokens)
         quota.reset("model-2")
-        first = quota.try_acquire("model-2", {"requests": 1, "tokens": 900})
-        second = quota.try_acquire("model-2", {"requests": 1, "tokens": 900})
-        left = requests.peek("model-2").remaining
+        first = quota.try_acquire("model-2", cost={"requests": 1, "tokens": 900})
+        second = quota.try_acquire("model-2", cost={"requests": 1, "tokens": 900})
+        left = requests.status("model-2").remaining
         print(
             f"sync:  {first.allowed}, then {second.allowed} for want of {second.name}; requests left: {left}"
         )

@@ -14,7 +14,7 @@ from coord import AsyncCoord, Coord
 
 def blocking(url: str) -> None:
     with Coord.connect(url, prefix="example") as coord:
-        logins = coord.sliding_window("logins", limit=3, period=60)
+        logins = coord.sliding_window("logins", limit=3, per=60)
         logins.reset("ann@example.com")
         for attempt in range(1, 6):
             decision = logins.try_acquire("ann@example.com")
@@ -24,7 +24,7 @@ def blocking(url: str) -> None:
 
 async def suspending(url: str) -> None:
     async with AsyncCoord.connect(url, prefix="example") as coord:
-        logins = coord.sliding_window("logins", limit=3, period=60)
+        logins = coord.sliding_window("logins", limit=3, per=60)
         await logins.reset("bob@example.com")
         allowed = 0
 

@@ -14,7 +14,7 @@ from coord import AsyncCoord, Coord
 
 def blocking(url: str) -> None:
     with Coord.connect(url, prefix="example") as coord:
-        api = coord.token_bucket("api", rate=6, period=60, burst=5)
+        api = coord.token_bucket("api", rate=6, per=60, burst=5)
         api.reset("user:7")
         for request in range(1, 8):
             decision = api.try_acquire("user:7")
@@ -24,12 +24,12 @@ def blocking(url: str) -> None:
 
 async def suspending(url: str) -> None:
     async with AsyncCoord.connect(url, prefix="example") as coord:
-        api = coord.token_bucket("api", rate=6, period=60, burst=5)
+        api = coord.token_bucket("api", rate=6, per=60, burst=5)
         await api.reset("user:8")
         big = await api.try_acquire("user:8", cost=4)
         bigger = await api.try_acquire("user:8", cost=3)
         print(f"async: a call that costs 4: {big.allowed}; then one that costs 3: {bigger.allowed}")
-        print(f"async: the bucket is full again in {(await api.peek('user:8')).reset_after:.1f} s")
+        print(f"async: the bucket is full again in {(await api.status('user:8')).reset_after:.1f} s")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from coord._engine.checks import Seconds
     from coord.concurrency.limit import AsyncConcurrencyLimit
-    from coord.limits.permit import Cost
+    from coord.limits.charge import Cost
     from coord.limits.several import AsyncLimits
 
 __all__ = ["AsyncAdmission"]

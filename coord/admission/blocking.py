@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from coord._engine.checks import Seconds
     from coord.concurrency.blocking import ConcurrencyLimit
     from coord.limits.blocking import Limits
+    from coord.limits.charge import Cost
     from coord.limits.decision import Decision
-    from coord.limits.permit import Cost
 
 __all__ = ["Admission", "AdmissionPermit", "AdmissionSlot"]
 

@@ -10,7 +10,7 @@ from coord.admission.calls import AdmissionCalls
 from coord.concurrency.turn import Turn
 from coord.errors import RateLimited
 from coord.limits.decision import Decision
-from coord.limits.gate import Charge, Verdict, combined, decided
+from coord.limits.gate import Debit, Verdict, combined, decided
 from coord.locks.lease import AsyncLease
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class Entrance(Turn):
 
     def verdict(self) -> Verdict:
         """Say what the rates decided, and what was charged to them."""
-        charge = Charge(self._group, self._told.rates)
-        return Verdict(decided([charge]), (charge,) if charge.answer.granted else ())
+        debit = Debit(self._group, self._told.rates)
+        return Verdict(decided([debit]), (debit,) if debit.answer.granted else ())
 
     def decision(self) -> Decision:
         """Say what was decided, of the rates and of the room."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from coord.concurrency.permit import AsyncConcurrencyPermit, AsyncConcurrencySlot
-from coord.limits.permit import AsyncPermit
+from coord.limits.charge import AsyncCharge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from coord._engine.checks import Seconds
     from coord.admission.entrance import Entrance
-    from coord.limits.permit import Cost
+    from coord.limits.charge import Cost
     from coord.locks.lease import AsyncLease
 
 __all__ = ["AsyncAdmissionPermit", "AsyncAdmissionSlot"]
@@ -34,7 +34,7 @@ class AsyncAdmissionPermit(AsyncConcurrencyPermit):
 
     def __init__(self, entrance: Entrance, lease: AsyncLease | None) -> None:
         super().__init__(entrance, lease or entrance.nothing())
-        self._charges = AsyncPermit(entrance.gate, entrance.key, entrance.verdict())
+        self._charge = AsyncCharge(entrance.gate, entrance.key, entrance.verdict())
         self.decision = entrance.decision()
 
     def __bool__(self) -> bool:
@@ -43,7 +43,7 @@ class AsyncAdmissionPermit(AsyncConcurrencyPermit):
     async def settle(self, cost: Cost) -> None:
         """Correct what was charged to the rates to what it turned out to be; the room stays as it is.
 
-        As ``settle()`` of a limiter's permit: what was charged too much is given back, what was charged too
+        As ``settle()`` of a limiter's charge: what was charged too much is given back, what was charged too
         little is charged now, up to the limit and the limiter's ``overdraft``, and to settle at the same cost
         again does nothing. It may be done after the permit was given back, or lost.
 
@@ -54,13 +54,13 @@ class AsyncAdmissionPermit(AsyncConcurrencyPermit):
             TypeError: ``cost`` is not an ``int``, or has a value that is none.
             ValueError: ``cost`` is negative, or does not name each limiter.
 
-        Complexity: As of a limiter's permit, one round trip.
+        Complexity: As of a limiter's charge, one round trip.
         """
-        await self._charges.settle(cost)
+        await self._charge.settle(cost)
 
     async def refund(self) -> None:
         """Give back all that was charged, as ``settle(0)`` does; the room stays as it is."""
-        await self._charges.refund()
+        await self._charge.refund()
 
 
 class AsyncAdmissionSlot(AsyncConcurrencySlot):
@@ -87,6 +87,6 @@ class AsyncAdmissionSlot(AsyncConcurrencySlot):
     ) -> None:
         try:
             if self._permit is not None and isinstance(error, self._refund_on):
-                await self._permit._charges._refund_after(error)
+                await self._permit._charge._refund_after(error)
         finally:
             await super().__aexit__(kind, error, trace)

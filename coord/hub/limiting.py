@@ -41,7 +41,7 @@ class AsyncLimiting:
         spec: str | None = None,
         *,
         rate: float | None = None,
-        period: Seconds = 1,
+        per: Seconds = 1,
         burst: int | None = None,
         **options: Unpack[LimiterOptions],
     ) -> AsyncTokenBucket:
@@ -50,15 +50,15 @@ class AsyncLimiting:
         Args:
             name: What is limited; each key of it has a bucket of its own.
             spec: All of it in words, such as ``"100/minute burst 20"``, instead of the numbers below.
-            rate: Tokens gained each period.
-            period: The time in which they are gained. At least 1 ms.
-            burst: The most that a full bucket holds; ``None`` for one period's worth.
+            rate: Tokens gained each ``per``.
+            per: The time in which they are gained: seconds, or a ``timedelta``. At least 1 ms.
+            burst: The most that a full bucket holds; ``None`` for what is gained in one ``per``.
             **options: How it behaves; see ``LimiterOptions``.
 
         Raises:
             ValueError: The numbers cannot be counted exactly together.
         """
-        return AsyncTokenBucket(self._limits, name, spec, rate=rate, period=period, burst=burst, **options)
+        return AsyncTokenBucket(self._limits, name, spec, rate=rate, per=per, burst=burst, **options)
 
     def sliding_window(
         self,
@@ -66,7 +66,7 @@ class AsyncLimiting:
         spec: str | None = None,
         *,
         limit: int | None = None,
-        period: Seconds | None = None,
+        per: Seconds | None = None,
         precision: Precision = "auto",
         **options: Unpack[LimiterOptions],
     ) -> AsyncSlidingWindow:
@@ -75,14 +75,14 @@ class AsyncLimiting:
         Args:
             name: What is limited; each key of it has a window of its own.
             spec: All of it in words, such as ``"5/10s"``, instead of the numbers below.
-            limit: The most that any stretch of ``period`` may hold.
-            period: The length of the window. At least 1 ms.
+            limit: The most that any stretch of ``per`` may hold.
+            per: The length of the window: seconds, or a ``timedelta``. At least 1 ms.
             precision: ``"exact"`` to remember each admission, up to a limit of 10,000; ``"approximate"``
                 to keep two counters; ``"auto"`` for exact up to a limit of 128.
             **options: How it behaves; see ``LimiterOptions``.
         """
         return AsyncSlidingWindow(
-            self._limits, name, spec, limit=limit, period=period, precision=precision, **options
+            self._limits, name, spec, limit=limit, per=per, precision=precision, **options
         )
 
     def fixed_window(
@@ -91,7 +91,7 @@ class AsyncLimiting:
         spec: str | None = None,
         *,
         limit: int | None = None,
-        period: Seconds | None = None,
+        per: Seconds | None = None,
         **options: Unpack[LimiterOptions],
     ) -> AsyncFixedWindow:
         """Make a fixed window: so many, and then none until it is over.
@@ -101,10 +101,10 @@ class AsyncLimiting:
                 admission after the last one has ended.
             spec: All of it in words, such as ``"1000/day"``, instead of the numbers below.
             limit: The most that a window may hold.
-            period: The length of the window. At least 1 ms.
+            per: The length of the window: seconds, or a ``timedelta``. At least 1 ms.
             **options: How it behaves; see ``LimiterOptions``.
         """
-        return AsyncFixedWindow(self._limits, name, spec, limit=limit, period=period, **options)
+        return AsyncFixedWindow(self._limits, name, spec, limit=limit, per=per, **options)
 
     def limits(
         self,
@@ -163,11 +163,11 @@ class Limiting:
         spec: str | None = None,
         *,
         rate: float | None = None,
-        period: Seconds = 1,
+        per: Seconds = 1,
         burst: int | None = None,
         **options: Unpack[LimiterOptions],
     ) -> TokenBucket:
-        return TokenBucket(self._limits, name, spec, rate=rate, period=period, burst=burst, **options)
+        return TokenBucket(self._limits, name, spec, rate=rate, per=per, burst=burst, **options)
 
     def sliding_window(
         self,
@@ -175,13 +175,11 @@ class Limiting:
         spec: str | None = None,
         *,
         limit: int | None = None,
-        period: Seconds | None = None,
+        per: Seconds | None = None,
         precision: Precision = "auto",
         **options: Unpack[LimiterOptions],
     ) -> SlidingWindow:
-        return SlidingWindow(
-            self._limits, name, spec, limit=limit, period=period, precision=precision, **options
-        )
+        return SlidingWindow(self._limits, name, spec, limit=limit, per=per, precision=precision, **options)
 
     def fixed_window(
         self,
@@ -189,10 +187,10 @@ class Limiting:
         spec: str | None = None,
         *,
         limit: int | None = None,
-        period: Seconds | None = None,
+        per: Seconds | None = None,
         **options: Unpack[LimiterOptions],
     ) -> FixedWindow:
-        return FixedWindow(self._limits, name, spec, limit=limit, period=period, **options)
+        return FixedWindow(self._limits, name, spec, limit=limit, per=per, **options)
 
     def limits(
         self, *limiters: TokenBucket | SlidingWindow | FixedWindow, **options: Unpack[LimitsOptions]

@@ -2,12 +2,12 @@
 
 Theory
 ------
-A *token bucket* holds up to ``burst`` tokens and gains ``rate`` of them each ``period``, evenly. It admits
-bursts and then a steady pace: in any stretch of time t at most burst + rate * t / period. Its state is one
+A *token bucket* holds up to ``burst`` tokens and gains ``rate`` of them each ``per``, evenly. It admits
+bursts and then a steady pace: in any stretch of time t at most burst + rate * t / per. Its state is one
 small string.
 
-A *sliding window* admits at most ``limit`` in any stretch of ``period``. The exact one remembers each
-admission until it is a period old. The approximate one keeps two counters and takes the calls of the
+A *sliding window* admits at most ``limit`` in any stretch of ``per``. The exact one remembers each
+admission until it is as old as that. The approximate one keeps two counters and takes the calls of the
 window before to have been spread evenly; what it admits instantly is never more than ``limit``, and what a
 stretch holds at worst is nearly twice that.
 
@@ -29,36 +29,36 @@ https://blog.cloudflare.com/counting-things-a-lot-of-different-things/.
 
 In this package: ``decision`` is what is answered, ``policy`` a limit's numbers and ``grammar`` how they are
 written, ``gate`` asks the server or answers instead of it, ``limiter`` is one limit and ``several`` many,
-``permit`` corrects a charge, ``denials`` and ``stock`` save round trips, ``fallback`` is for when the server
-cannot be asked, ``upstream`` reads what another server says, ``blocking`` has the sync faces, and ``room``
-what all limiters of one Coord share.
+``charge`` is the receipt by which a charge is corrected, ``denials`` and ``stock`` save round trips,
+``fallback`` is for when the server cannot be asked, ``upstream`` reads what another server says, ``blocking``
+has the sync faces, and ``room`` what all limiters of one Coord share.
 """
 
-from coord.limits.blocking import FixedWindow, Limits, Permit, SlidingWindow, Slot, TokenBucket
+from coord.limits.blocking import Charge, Charging, FixedWindow, Limits, SlidingWindow, TokenBucket
+from coord.limits.charge import AsyncCharge, AsyncCharging
 from coord.limits.decision import Decision
 from coord.limits.limiter import AsyncFixedWindow, AsyncSlidingWindow, AsyncTokenBucket
 from coord.limits.options import LimiterOptions, LimitsOptions
-from coord.limits.permit import AsyncPermit, AsyncSlot
 from coord.limits.room import LimitRoom
 from coord.limits.several import AsyncLimits
 from coord.limits.upstream import upstream_pause
 
 __all__ = [
+    "AsyncCharge",
+    "AsyncCharging",
     "AsyncFixedWindow",
     "AsyncLimits",
-    "AsyncPermit",
     "AsyncSlidingWindow",
-    "AsyncSlot",
     "AsyncTokenBucket",
+    "Charge",
+    "Charging",
     "Decision",
     "FixedWindow",
     "LimitRoom",
     "LimiterOptions",
     "Limits",
     "LimitsOptions",
-    "Permit",
     "SlidingWindow",
-    "Slot",
     "TokenBucket",
     "upstream_pause",
 ]

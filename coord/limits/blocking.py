@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from coord._engine.faces import twin_of
 from coord._engine.port import step
+from coord.limits.charge import AsyncCharge, AsyncCharging
 from coord.limits.limiter import AsyncFixedWindow, AsyncLimiter, AsyncSlidingWindow, AsyncTokenBucket
-from coord.limits.permit import AsyncPermit, AsyncSlot
 from coord.limits.several import AsyncLimits
 
 if TYPE_CHECKING:
@@ -20,14 +20,23 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from coord._engine.checks import Seconds
+    from coord.limits.charge import Cost
     from coord.limits.decision import Decision
     from coord.limits.options import LimiterOptions, LimitsOptions
-    from coord.limits.permit import Cost
     from coord.limits.policy import Precision
     from coord.limits.room import LimitRoom
     from coord.limits.several import Key
 
-__all__ = ["FixedWindow", "Limiter", "Limits", "Permit", "SlidingWindow", "Slot", "TokenBucket", "decorated"]
+__all__ = [
+    "Charge",
+    "Charging",
+    "FixedWindow",
+    "Limiter",
+    "Limits",
+    "SlidingWindow",
+    "TokenBucket",
+    "decorated",
+]
 
 F = TypeVar("F", bound="Callable[..., object]")
 
@@ -51,15 +60,15 @@ def decorated(
     return cast("F", limited)
 
 
-@twin_of(AsyncPermit)
-class Permit:
-    def __init__(self, flow: AsyncPermit) -> None:
+@twin_of(AsyncCharge)
+class Charge:
+    def __init__(self, flow: AsyncCharge) -> None:
         self._flow = flow
         self.key = flow.key
         self.decision: Decision = flow.decision
 
     def __repr__(self) -> str:
-        return repr(self._flow).replace("AsyncPermit", "Permit", 1)
+        return repr(self._flow).replace("AsyncCharge", "Charge", 1)
 
     def settle(self, cost: Cost) -> None:
         step(self._flow.settle(cost))
@@ -68,13 +77,13 @@ class Permit:
         step(self._flow.refund())
 
 
-@twin_of(AsyncSlot)
-class Slot:
-    def __init__(self, flow: AsyncSlot) -> None:
+@twin_of(AsyncCharging)
+class Charging:
+    def __init__(self, flow: AsyncCharging) -> None:
         self._flow = flow
 
-    def __enter__(self) -> Permit:
-        return Permit(step(self._flow.__aenter__()))
+    def __enter__(self) -> Charge:
+        return Charge(step(self._flow.__aenter__()))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -92,32 +101,34 @@ class Limiter:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
 
-    def try_acquire(self, key: str, cost: int = 1) -> Decision:
+    def try_acquire(self, key: str, *, cost: int = 1) -> Decision:
         # What the flow does first too; to find a denial takes less time than to make a coroutine.
         if self._plain and (denied := self._find(key, cost)) is not None:
             return denied
-        return step(self._flow.try_acquire(key, cost))
+        return step(self._flow.try_acquire(key, cost=cost))
 
-    def acquire(self, key: str, cost: int = 1, *, timeout: Seconds | None = None) -> Permit:
-        return Permit(step(self._flow.acquire(key, cost, timeout=timeout)))
+    def acquire(self, key: str, *, cost: int = 1, timeout: Seconds | None = None) -> Charge:
+        return Charge(step(self._flow.acquire(key, cost=cost, timeout=timeout)))
 
-    def slot(
+    def charge(
         self,
         key: str,
-        cost: int = 1,
         *,
+        cost: int = 1,
         timeout: Seconds | None = None,
         refund_on: tuple[type[BaseException], ...] = (),
-    ) -> Slot:
-        return Slot(self._flow.slot(key, cost, timeout=timeout, refund_on=refund_on))
+    ) -> Charging:
+        return Charging(self._flow.charge(key, cost=cost, timeout=timeout, refund_on=refund_on))
 
-    def limit(
-        self, key: str | Callable[..., str], cost: int = 1, *, timeout: Seconds | None = None
+    def around(
+        self, key: str | Callable[..., str], *, cost: int = 1, timeout: Seconds | None = None
     ) -> Callable[[F], F]:
-        return lambda function: decorated(function, key, lambda whom: self.slot(whom, cost, timeout=timeout))
+        return lambda function: decorated(
+            function, key, lambda whom: self.charge(whom, cost=cost, timeout=timeout)
+        )
 
-    def peek(self, key: str, cost: int = 0) -> Decision:
-        return step(self._flow.peek(key, cost))
+    def status(self, key: str, *, cost: int = 0) -> Decision:
+        return step(self._flow.status(key, cost=cost))
 
     def refund(self, key: str, cost: int = 1) -> None:
         step(self._flow.refund(key, cost))
@@ -138,11 +149,11 @@ class TokenBucket(Limiter):
         spec: str | None = None,
         *,
         rate: float | None = None,
-        period: Seconds = 1,
+        per: Seconds = 1,
         burst: int | None = None,
         **options: Unpack[LimiterOptions],
     ) -> None:
-        super().__init__(AsyncTokenBucket(room, name, spec, rate=rate, period=period, burst=burst, **options))
+        super().__init__(AsyncTokenBucket(room, name, spec, rate=rate, per=per, burst=burst, **options))
 
 
 @twin_of(AsyncSlidingWindow)
@@ -154,12 +165,12 @@ class SlidingWindow(Limiter):
         spec: str | None = None,
         *,
         limit: int | None = None,
-        period: Seconds | None = None,
+        per: Seconds | None = None,
         precision: Precision = "auto",
         **options: Unpack[LimiterOptions],
     ) -> None:
         super().__init__(
-            AsyncSlidingWindow(room, name, spec, limit=limit, period=period, precision=precision, **options)
+            AsyncSlidingWindow(room, name, spec, limit=limit, per=per, precision=precision, **options)
         )
 
 
@@ -172,10 +183,10 @@ class FixedWindow(Limiter):
         spec: str | None = None,
         *,
         limit: int | None = None,
-        period: Seconds | None = None,
+        per: Seconds | None = None,
         **options: Unpack[LimiterOptions],
     ) -> None:
-        super().__init__(AsyncFixedWindow(room, name, spec, limit=limit, period=period, **options))
+        super().__init__(AsyncFixedWindow(room, name, spec, limit=limit, per=per, **options))
 
 
 @twin_of(AsyncLimits)
@@ -187,32 +198,37 @@ class Limits:
     def __repr__(self) -> str:
         return repr(self._flow).replace("AsyncLimits", "Limits", 1)
 
-    def try_acquire(self, key: Key, cost: Cost = 1) -> Decision:
-        return step(self._flow.try_acquire(key, cost))
+    def try_acquire(self, key: Key, *, cost: Cost = 1) -> Decision:
+        return step(self._flow.try_acquire(key, cost=cost))
 
-    def acquire(self, key: Key, cost: Cost = 1, *, timeout: Seconds | None = None) -> Permit:
-        return Permit(step(self._flow.acquire(key, cost, timeout=timeout)))
+    def acquire(self, key: Key, *, cost: Cost = 1, timeout: Seconds | None = None) -> Charge:
+        return Charge(step(self._flow.acquire(key, cost=cost, timeout=timeout)))
 
-    def slot(
+    def charge(
         self,
         key: Key,
-        cost: Cost = 1,
         *,
+        cost: Cost = 1,
         timeout: Seconds | None = None,
         refund_on: tuple[type[BaseException], ...] = (),
-    ) -> Slot:
-        return Slot(self._flow.slot(key, cost, timeout=timeout, refund_on=refund_on))
+    ) -> Charging:
+        return Charging(self._flow.charge(key, cost=cost, timeout=timeout, refund_on=refund_on))
 
-    def limit(
-        self, key: str | Callable[..., str], cost: Cost = 1, *, timeout: Seconds | None = None
+    def around(
+        self, key: str | Callable[..., str], *, cost: Cost = 1, timeout: Seconds | None = None
     ) -> Callable[[F], F]:
-        return lambda function: decorated(function, key, lambda whom: self.slot(whom, cost, timeout=timeout))
+        return lambda function: decorated(
+            function, key, lambda whom: self.charge(whom, cost=cost, timeout=timeout)
+        )
 
-    def peek(self, key: Key, cost: Cost = 0) -> Decision:
-        return step(self._flow.peek(key, cost))
+    def status(self, key: Key, *, cost: Cost = 0) -> Decision:
+        return step(self._flow.status(key, cost=cost))
 
     def refund(self, key: Key, cost: Cost = 1) -> None:
         step(self._flow.refund(key, cost))
+
+    def penalize(self, key: Key, *, until: Seconds | datetime) -> None:
+        step(self._flow.penalize(key, until=until))
 
     def reset(self, key: Key) -> None:
         step(self._flow.reset(key))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import quote
 
 from coord._engine.checks import one_of, seconds
@@ -33,7 +33,7 @@ class Decision:
         reset_after: Seconds until nothing is charged any more, if nobody calls.
         name: The limiter's name; of several limits, that of the one that binds: the one that denies
             longest, or has the smallest part remaining.
-        window: Seconds in which ``limit`` comes back: a window's period, the time to fill a bucket;
+        window: Seconds in which ``limit`` comes back: a window's ``per``, the time to fill a bucket;
             0 for room, which comes back when it is given back.
         source: Who answered: ``redis``; ``cache``, which remembers denials; ``lease``, tokens taken in
             advance; ``fallback``, because the server could not be asked.
@@ -70,7 +70,7 @@ class Decision:
         Returns:
             The headers. A denial has ``Retry-After``, at least 1, in either style.
         """
-        one_of(style, "style", ("ietf", "x"))
+        one_of(style, "style", get_args(HeaderStyle))
         spread = seconds(jitter, "jitter", at_least=0)
         limits = self.parts or (self,)
         if style == "x":

@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["Denials"]
 
 MOST_KEYS = 10_000
+"""Keys remembered for one policy: 6 MB, and more than one process denies at a time."""
+
 MOST_COSTS = 8
+"""Costs remembered for one key: callers use a few, and who uses many evicts only his own."""
+
 SHOWN = 0.001
+"""Seconds until the wait is worked out anew: nobody sleeps more exactly than that."""
 
 
 @dataclass(slots=True)

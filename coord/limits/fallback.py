@@ -6,7 +6,7 @@ A server that hangs makes each caller wait for its whole time budget. The *break
 failures in a row nobody asks for a while, and then one caller at a time tries.
 
 A *local* limiter decides with the same numbers, or its share of them, on what this process alone has
-admitted. A bucket refills evenly. A window counts admissions in 64 slices of its period and dates each at
+admitted. A bucket refills evenly. A window counts admissions in 64 slices of its length and dates each at
 the end of its slice: it never admits more than the exact window would, in a small fixed amount of memory.
 What is admitted locally is not charged to the server afterwards.
 """
@@ -28,9 +28,16 @@ if TYPE_CHECKING:
 __all__ = ["Breaker", "LocalLimits"]
 
 TRIES = 3
+"""Failures in a row until the breaker opens: one or two may be a connection that was closed."""
+
 REST = 1.0
+"""Seconds between attempts while it is open: how late a server that is back is noticed."""
+
 SLICES = 64
+"""Slices of a local window: room comes free a 64th of its length late, for 7 KB a key."""
+
 MOST_KEYS = 10_000
+"""Keys that one local limiter keeps: 65 MB, were all of them windows full of slices."""
 
 
 class Breaker:

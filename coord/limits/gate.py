@@ -18,16 +18,22 @@ if TYPE_CHECKING:
     from coord.limits.policy import Item, Policy
     from coord.limits.room import Answer, LimitRoom, Row
 
-__all__ = ["Charge", "Gate", "Group", "Verdict", "combined", "decided"]
+__all__ = ["Debit", "Gate", "Group", "Verdict", "combined", "decided"]
 
 UNDO_TIME = 1.0
+"""Seconds that giving a charge back may take: somebody was denied, or has given up, and waits for it."""
+
+REFUSED_FOR = 1.0
+"""Seconds of ``retry_after`` in a denial that no server made: when the breaker next lets somebody try."""
+
 LONGEST_WAIT = (MAX_EXACT - 1) // 2
+"""Microseconds that a turn may be booked ahead, 142 years: with the server's time still exact."""
 
 Group = tuple["Item", ...]
 """What is asked in one call: all of one subject, or of one server."""
 
 
-class Charge(NamedTuple):
+class Debit(NamedTuple):
     """What was charged in one call, and when.
 
     Attributes:
@@ -46,11 +52,11 @@ class Verdict(NamedTuple):
 
     Attributes:
         decision: What to tell the caller.
-        charges: What was charged; nothing after a denial or a fallback.
+        debits: What was charged; nothing after a denial or a fallback.
     """
 
     decision: Decision
-    charges: tuple[Charge, ...] = ()
+    debits: tuple[Debit, ...] = ()
 
 
 class Gate:
@@ -101,12 +107,12 @@ class Gate:
             if refusal is not None and verdict.decision.retry_after <= within:
                 raise refusal
             raise RateLimited(groups[0][0].subject, verdict.decision)
-        if verdict.decision.delay and verdict.charges:
+        if verdict.decision.delay and verdict.debits:
             try:
                 await self._port.sleep(verdict.decision.delay)
             except BaseException:
                 with contextlib.suppress(Exception):
-                    await self._port.finish(self._take_back(verdict.charges))
+                    await self._port.finish(self._take_back(verdict.debits))
                 raise
         return verdict
 
@@ -141,58 +147,58 @@ class Gate:
         return decision
 
     async def _attempt(self, verb: str, operand: int, groups: Sequence[Group]) -> Verdict:
-        charges: Sequence[Charge] | None  # None if the server could not be asked
+        debits: Sequence[Debit] | None  # None if the server could not be asked
         if len(groups) == 1 and verb != "reserve":
             # The usual case, made short: there is never anything to take back.
             answer = await self._ask(verb, operand, groups[0])
-            charges = None if answer is None else (Charge(groups[0], answer, verb == "look"),)
+            debits = None if answer is None else (Debit(groups[0], answer, verb == "look"),)
         else:
-            charges = await self._charge_in_turn(verb, operand, groups)
-        if charges is None:
-            decision, charges = self._instead(verb, groups), ()
+            debits = await self._charge_in_turn(verb, operand, groups)
+        if debits is None:
+            decision, debits = self._instead(verb, groups), ()
         else:
-            decision = decided(charges)
+            decision = decided(debits)
             if not decision.allowed:
-                if len(charges) > 1:
-                    await self._take_back(charges)
-                charges = ()
+                if len(debits) > 1:
+                    await self._take_back(debits)
+                debits = ()
         if not self._plain:
             decision = await self.tell(groups[0][0].subject, decision)
-        return Verdict(decision, tuple(charges))
+        return Verdict(decision, tuple(debits))
 
     async def _charge_in_turn(
         self, verb: str, operand: int, groups: Sequence[Group]
-    ) -> Sequence[Charge] | None:
+    ) -> Sequence[Debit] | None:
         """Charge one group after the other until one denies; ``None`` if the server could not be asked."""
-        charges: list[Charge] = []
+        debits: list[Debit] = []
         try:
             for group in groups:
-                asking = self._charge(verb, operand, group, charges)
+                asking = self._charge(verb, operand, group, debits)
                 # A booking goes to its end even if the caller gives up: only then is it known.
                 answer = await (self._port.finish(asking) if verb == "reserve" else asking)
                 if answer is None:
                     with contextlib.suppress(Exception):  # the server is in trouble
-                        await self._take_back(charges)
+                        await self._take_back(debits)
                     return None
                 if not answer.granted and verb != "look":
                     break
         except BaseException:
             with contextlib.suppress(Exception):
-                await self._port.finish(self._take_back(charges))
+                await self._port.finish(self._take_back(debits))
             raise
-        return charges
+        return debits
 
-    async def _charge(self, verb: str, operand: int, group: Group, charges: list[Charge]) -> Answer | None:
+    async def _charge(self, verb: str, operand: int, group: Group, debits: list[Debit]) -> Answer | None:
         answer = await self._ask(verb, operand, group)
         if answer is not None:
-            charges.append(Charge(group, answer, verb == "look"))
+            debits.append(Debit(group, answer, verb == "look"))
         return answer
 
-    async def _take_back(self, charges: Sequence[Charge]) -> None:
+    async def _take_back(self, debits: Sequence[Debit]) -> None:
         """Undo what was charged: a reservation that still waits as though it had never been made."""
-        for charge in charges:
-            group, answer = charge.group, charge.answer
-            if not answer.granted or charge.looked:
+        for debit in debits:
+            group, answer = debit.group, debit.answer
+            if not answer.granted or debit.looked:
                 continue
             if answer.marks:
                 call = self.room.call("undo", 0, group, answer.marks)
@@ -234,7 +240,7 @@ class Gate:
                     allowed,
                     item.policy.limit,
                     item.policy.limit if allowed else 0,
-                    0.0 if allowed else 1.0,
+                    0.0 if allowed else REFUSED_FOR,
                     0.0,
                     item.policy.name,
                     item.policy.window,
@@ -253,16 +259,16 @@ class Gate:
         return decision
 
 
-def decided(charges: Sequence[Charge]) -> Decision:
+def decided(debits: Sequence[Debit]) -> Decision:
     """Make one decision of all that the server said."""
-    if len(charges) == 1 and len(charges[0].group) == 1:
-        ((item,), answer, _) = charges[0]
+    if len(debits) == 1 and len(debits[0].group) == 1:
+        ((item,), answer, _) = debits[0]
         return _part(item.policy, answer.rows[0], answer, granted=answer.granted)
-    granted = all(charge.answer.granted for charge in charges)
+    granted = all(debit.answer.granted for debit in debits)
     parts = [
-        _part(item.policy, row, charge.answer, granted=granted)
-        for charge in charges
-        for item, row in zip(charge.group, charge.answer.rows, strict=True)
+        _part(item.policy, row, debit.answer, granted=granted)
+        for debit in debits
+        for item, row in zip(debit.group, debit.answer.rows, strict=True)
     ]
     return combined(parts)
 

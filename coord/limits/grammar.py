@@ -37,20 +37,20 @@ class Spec(NamedTuple):
     """What a text says.
 
     Attributes:
-        amount: How much a period.
-        period: Its length in seconds, at most to the microsecond.
+        amount: How much.
+        per: In how many seconds, at most to the microsecond.
         burst: The most at once, if it says so.
     """
 
     amount: Fraction
-    period: float
+    per: float
     burst: int | None
 
 
 def parse(text: str) -> Spec:
-    """Read ``AMOUNT/PERIOD`` or ``AMOUNT per PERIOD``, and ``burst N`` after it.
+    """Read ``AMOUNT/TIME`` or ``AMOUNT per TIME``, and ``burst N`` after it.
 
-    A period is a unit with or without a number before it: ``minute``, ``10s``, ``500 ms``, ``2 hours``.
+    A time is a unit with or without a number before it: ``minute``, ``10s``, ``500 ms``, ``2 hours``.
 
     Raises:
         TypeError: ``text`` is not a ``str``.
@@ -68,5 +68,5 @@ def parse(text: str) -> Spec:
             f"spec {text!r} cannot be read; write it like '100/minute', '5 per 10 s' or '10/s burst 20'"
         )
     burst = found["burst"]
-    period = Fraction(found["times"] or 1) * length
-    return Spec(Fraction(found["amount"]), float(period), None if burst is None else int(burst))
+    per = Fraction(found["times"] or 1) * length
+    return Spec(Fraction(found["amount"]), float(per), None if burst is None else int(burst))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from coord._engine.checks import Seconds, integer, patience, seconds
 from coord._engine.keys import escape
 from coord.limits import policy as policies
+from coord.limits.charge import AsyncCharge, AsyncCharging
 from coord.limits.gate import Gate
 from coord.limits.options import Behaviour
-from coord.limits.permit import AsyncPermit, AsyncSlot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +92,7 @@ class AsyncLimiter:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
 
-    async def try_acquire(self, key: str, cost: int = 1) -> Decision:
+    async def try_acquire(self, key: str, *, cost: int = 1) -> Decision:
         """Charge ``cost`` to ``key`` if the limit allows it now. Never waits.
 
         Args:
@@ -116,7 +116,7 @@ class AsyncLimiter:
             return denied if self._plain else await self._gate.tell(key, denied)
         return await self._ask(key, cost)
 
-    async def acquire(self, key: str, cost: int = 1, *, timeout: Seconds | None = None) -> AsyncPermit:
+    async def acquire(self, key: str, *, cost: int = 1, timeout: Seconds | None = None) -> AsyncCharge:
         """Wait for a turn, and charge ``cost``.
 
         The turn is booked on the server at once, behind all that are booked already, in every process. So
@@ -129,7 +129,7 @@ class AsyncLimiter:
             timeout: Seconds, or a ``timedelta``, to wait at the most; ``None`` for as long as it takes.
 
         Returns:
-            The permit, once its time has come.
+            The charge, once its time has come.
 
         Raises:
             RateLimited: The turn would come too late. Nothing was charged.
@@ -143,17 +143,17 @@ class AsyncLimiter:
         item = self._item(key, cost, at_least=1)
         within = patience(timeout)
         verdict = await self._gate.wait_turn([(item,)], within)
-        return AsyncPermit(self._gate, key, verdict)
+        return AsyncCharge(self._gate, key, verdict)
 
-    def slot(
+    def charge(
         self,
         key: str,
-        cost: int = 1,
         *,
+        cost: int = 1,
         timeout: Seconds | None = None,
         refund_on: tuple[type[BaseException], ...] = (),
-    ) -> AsyncSlot:
-        """Acquire for a ``with`` block, which gets the permit.
+    ) -> AsyncCharging:
+        """Acquire for a ``with`` block, which gets the charge.
 
         Args:
             key: As for ``acquire()``.
@@ -161,10 +161,10 @@ class AsyncLimiter:
             timeout: As for ``acquire()``.
             refund_on: Exceptions of the block after which the cost is given back.
         """
-        return AsyncSlot(lambda: self.acquire(key, cost, timeout=timeout), refund_on)
+        return AsyncCharging(lambda: self.acquire(key, cost=cost, timeout=timeout), refund_on)
 
-    def limit(
-        self, key: str | Callable[..., str], cost: int = 1, *, timeout: Seconds | None = None
+    def around(
+        self, key: str | Callable[..., str], *, cost: int = 1, timeout: Seconds | None = None
     ) -> Callable[[F], F]:
         """Decorate a function so that each call waits for its turn.
 
@@ -176,9 +176,11 @@ class AsyncLimiter:
         Raises:
             TypeError: The function is of the other flavour.
         """
-        return lambda function: decorated(function, key, lambda whom: self.slot(whom, cost, timeout=timeout))
+        return lambda function: decorated(
+            function, key, lambda whom: self.charge(whom, cost=cost, timeout=timeout)
+        )
 
-    async def peek(self, key: str, cost: int = 0) -> Decision:
+    async def status(self, key: str, *, cost: int = 0) -> Decision:
         """Say how things stand for ``key``, charging nothing.
 
         Args:
@@ -236,8 +238,8 @@ class AsyncLimiter:
         asked = self._room.port.now()
         verdict = await self._gate.take([(item,)], self._more)
         decision = verdict.decision
-        if self._stock is not None and verdict.charges:
-            answer = verdict.charges[0].answer
+        if self._stock is not None and verdict.debits:
+            answer = verdict.debits[0].answer
             if answer.more:
                 self._stock.put(key, answer.more, answer.now, decision, asked)
                 decision = replace(decision, remaining=decision.remaining + answer.more)
@@ -248,7 +250,7 @@ class AsyncLimiter:
 
 
 class AsyncTokenBucket(AsyncLimiter):
-    """Admits bursts up to ``burst``, and ``rate`` each ``period`` in the long run.
+    """Admits bursts up to ``burst``, and ``rate`` each ``per`` in the long run.
 
     Made by ``token_bucket()`` of a ``Coord`` or ``AsyncCoord``. The limits are sent with every call and
     not stored: change them at any time, and what was used stays used.
@@ -266,23 +268,21 @@ class AsyncTokenBucket(AsyncLimiter):
         spec: str | None = None,
         *,
         rate: float | None = None,
-        period: Seconds = 1,
+        per: Seconds = 1,
         burst: int | None = None,
         **options: Unpack[LimiterOptions],
     ) -> None:
         behaviour = Behaviour(**options)
-        policy = policies.bucket(
-            name, spec, rate=rate, period=period, burst=burst, overdraft=behaviour.overdraft
-        )
+        policy = policies.bucket(name, spec, rate=rate, per=per, burst=burst, overdraft=behaviour.overdraft)
         super().__init__(room, policy, behaviour)
 
 
 class AsyncSlidingWindow(AsyncLimiter):
-    """Admits at most ``limit`` in any stretch of ``period``.
+    """Admits at most ``limit`` in any stretch of ``per``.
 
     Made by ``sliding_window()`` of a ``Coord`` or ``AsyncCoord``. If exact, its memory grows with what it
-    has admitted in a period. If approximate, two counters stand for that: at no moment does the estimate
-    exceed ``limit``, but the worst stretch of ``period`` may hold nearly twice as much.
+    has admitted in that time. If approximate, two counters stand for that: at no moment does the estimate
+    exceed ``limit``, but the worst stretch of ``per`` may hold nearly twice as much.
 
     Guarantees and their limits are those of a token bucket.
     """
@@ -294,22 +294,22 @@ class AsyncSlidingWindow(AsyncLimiter):
         spec: str | None = None,
         *,
         limit: int | None = None,
-        period: Seconds | None = None,
+        per: Seconds | None = None,
         precision: Precision = "auto",
         **options: Unpack[LimiterOptions],
     ) -> None:
         behaviour = Behaviour(**options)
         policy = policies.sliding(
-            name, spec, limit=limit, period=period, precision=precision, overdraft=behaviour.overdraft
+            name, spec, limit=limit, per=per, precision=precision, overdraft=behaviour.overdraft
         )
         super().__init__(room, policy, behaviour)
 
 
 class AsyncFixedWindow(AsyncLimiter):
-    """Admits at most ``limit`` in each window of ``period``, the next of which begins when it is needed.
+    """Admits at most ``limit`` in each window of ``per``, the next of which begins when it is needed.
 
     Made by ``fixed_window()`` of a ``Coord`` or ``AsyncCoord``. Cheap and easily explained; where two
-    windows meet, a stretch of ``period`` may hold twice the ``limit``.
+    windows meet, a stretch of ``per`` may hold twice the ``limit``.
 
     Guarantees and their limits are those of a token bucket.
     """
@@ -321,9 +321,9 @@ class AsyncFixedWindow(AsyncLimiter):
         spec: str | None = None,
         *,
         limit: int | None = None,
-        period: Seconds | None = None,
+        per: Seconds | None = None,
         **options: Unpack[LimiterOptions],
     ) -> None:
         behaviour = Behaviour(**options)
-        policy = policies.fixed(name, spec, limit=limit, period=period, overdraft=behaviour.overdraft)
+        policy = policies.fixed(name, spec, limit=limit, per=per, overdraft=behaviour.overdraft)
         super().__init__(room, policy, behaviour)

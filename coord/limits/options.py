@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
 from coord._engine.checks import integer, one_of, seconds
 
@@ -17,6 +17,10 @@ __all__ = ["Behaviour", "LimiterOptions", "LimitsOptions", "OnError"]
 
 OnError = Literal["raise", "allow", "deny", "local"]
 BUDGET = 0.1
+"""Seconds that asking may take where there is a fallback: many round trips, yet no long wait."""
+
+STALENESS = 0.1
+"""Seconds for which a denial is repeated unasked: how late a refund elsewhere may be noticed."""
 
 
 class LimitsOptions(TypedDict, total=False):
@@ -64,17 +68,17 @@ class Behaviour:
         ValueError: One is out of bounds.
     """
 
-    on_error: str = "raise"
+    on_error: OnError = "raise"
     budget: Seconds | None = None
     share: float = 1.0
     shadow: bool = False
     on_decision: Callable[[str, Decision], object] | None = None
     overdraft: int = 0
-    deny_cache: Seconds = 0.1
+    deny_cache: Seconds = STALENESS
     prefetch: int = 0
 
     def __post_init__(self) -> None:
-        one_of(self.on_error, "on_error", ("raise", "allow", "deny", "local"))
+        one_of(self.on_error, "on_error", get_args(OnError))
         if isinstance(self.share, bool) or not isinstance(self.share, int | float):
             raise TypeError(f"share must be a number, not {type(self.share).__name__} {self.share!r}")
         if not 0 < self.share <= 1:

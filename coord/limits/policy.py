@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from coord._engine.checks import MAX_EXACT, integer, micros, one_of, seconds
 from coord.limits.grammar import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from coord._engine.checks import Seconds
     from coord._engine.keys import Keys
 
@@ -19,10 +17,20 @@ __all__ = ["Item", "Policy", "Precision", "bucket", "fixed", "sliding"]
 
 Precision = Literal["auto", "exact", "approximate"]
 
-SHORTEST_PERIOD = 0.001
-LONGEST_PERIOD = 10 * 366 * 86_400.0
+SHORTEST_PER = 0.001
+"""Seconds: a millisecond, in which Redis counts a key's life; what is shorter limits nothing."""
+
+LONGEST_PER = 10 * 366 * 86_400.0
+"""Seconds, ten years: longer than anybody limits by, and it leaves room to count microseconds exactly."""
+
 LONGEST_LOG = 10_000
+"""Admissions that an exact window may remember: 120 KB a key. Beyond, one call could hold the server up."""
+
 AUTO_LOG = 128
+"""The limit up to which ``precision="auto"`` is exact: 1.5 KB a key, little for being exact."""
+
+UNITS = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 60_000_000)
+"""Microseconds that time may be counted in: of these the finest in which a limit is exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,7 @@ class Item(NamedTuple):
 
 
 def bucket(
-    name: str, spec: str | None, *, rate: float | None, period: Seconds, burst: int | None, overdraft: int
+    name: str, spec: str | None, *, rate: float | None, per: Seconds, burst: int | None, overdraft: int
 ) -> Policy:
     """Make the policy of a token bucket.
 
@@ -87,9 +95,9 @@ def bucket(
         ValueError: An argument is out of bounds, or the numbers cannot be counted exactly together.
     """
     if spec is not None:
-        if rate is not None or burst is not None or period != 1:
-            raise TypeError("give either a spec or rate=, period= and burst=, not both")
-        pace, period, burst = parse(spec)
+        if rate is not None or burst is not None or per != 1:
+            raise TypeError("give either a spec or rate=, per= and burst=, not both")
+        pace, per, burst = parse(spec)
     else:
         if rate is None:
             raise TypeError("a token bucket needs rate=, or a spec such as '10/second burst 20'")
@@ -98,12 +106,12 @@ def bucket(
         if not 0 < rate <= MAX_EXACT:
             raise ValueError(f"rate must be above 0 and at most 2**53, not {rate!r}")
         pace = Fraction(str(rate))
-    length = _length(period)
+    length = _length(per)
     if pace <= 0:
         raise ValueError(f"spec {spec!r} allows nothing")
     capacity = integer(max(1, round(pace)) if burst is None else burst, "burst", at_least=1)
     most = integer(overdraft, "overdraft", at_least=0)
-    for unit in _units():
+    for unit in UNITS:
         # Tokens a unit, in lowest terms: `ticks` pass each unit, `token` make a token.
         exact = pace * unit / length
         ticks, token = exact.numerator, exact.denominator
@@ -113,16 +121,22 @@ def bucket(
             return Policy("bucket", name, capacity, window, words, gradual=True)
     raise ValueError(
         f"{float(pace):g} each {length / 1_000_000:g} s with burst={capacity} cannot be counted exactly: "
-        "lower the burst, or write the rate in whole numbers: not rate=1/3 but rate=1, period=3"
+        "lower the burst, or write the rate in whole numbers: not rate=1/3 but rate=1, per=3"
     )
 
 
 def sliding(
-    name: str, spec: str | None, *, limit: int | None, period: Seconds | None, precision: str, overdraft: int
+    name: str,
+    spec: str | None,
+    *,
+    limit: int | None,
+    per: Seconds | None,
+    precision: Precision,
+    overdraft: int,
 ) -> Policy:
     """Make the policy of a sliding window; raises as ``bucket`` does."""
-    most, length = _window(spec, limit, period)
-    one_of(precision, "precision", ("auto", "exact", "approximate"))
+    most, length = _window(spec, limit, per)
+    one_of(precision, "precision", get_args(Precision))
     exact = precision == "exact" or (precision == "auto" and most <= AUTO_LOG)
     if exact and most > LONGEST_LOG:
         raise ValueError(
@@ -130,46 +144,39 @@ def sliding(
             f"for limit={most} use precision='approximate', or a token bucket"
         )
     extra = integer(overdraft, "overdraft", at_least=0)
-    for unit in _units():
+    for unit in UNITS:
         if length % unit == 0 and 2 * (most + extra) * (length // unit) < MAX_EXACT:
             words = ("log" if exact else "counter", most, length, length // unit, unit, extra)
             return Policy("window", name, most, length / 1_000_000, words)
     raise ValueError(
-        f"limit={most} in {length / 1_000_000:g} s cannot be counted exactly: use a rounder period"
+        f"limit={most} in {length / 1_000_000:g} s cannot be counted exactly: use a rounder per="
     )
 
 
-def fixed(
-    name: str, spec: str | None, *, limit: int | None, period: Seconds | None, overdraft: int
-) -> Policy:
+def fixed(name: str, spec: str | None, *, limit: int | None, per: Seconds | None, overdraft: int) -> Policy:
     """Make the policy of a fixed window; raises as ``bucket`` does."""
-    most, length = _window(spec, limit, period)
+    most, length = _window(spec, limit, per)
     words = ("fixed", most, length, 1, 1, integer(overdraft, "overdraft", at_least=0))
     return Policy("fixed", name, most, length / 1_000_000, words)
 
 
-def _window(spec: str | None, limit: int | None, period: Seconds | None) -> tuple[int, int]:
+def _window(spec: str | None, limit: int | None, per: Seconds | None) -> tuple[int, int]:
     if spec is not None:
-        if limit is not None or period is not None:
-            raise TypeError("give either a spec or limit= and period=, not both")
-        amount, period, burst = parse(spec)
+        if limit is not None or per is not None:
+            raise TypeError("give either a spec or limit= and per=, not both")
+        amount, per, burst = parse(spec)
         if burst is not None:
             raise ValueError(f"spec {spec!r}: a window has no burst; a token bucket does")
         if amount.denominator != 1:
             raise ValueError(f"spec {spec!r}: a window admits a whole number")
         limit = amount.numerator
-    if limit is None or period is None:
-        raise TypeError("a window needs limit= and period=, or a spec such as '100/minute'")
-    return integer(limit, "limit", at_least=1), _length(period)
+    if limit is None or per is None:
+        raise TypeError("a window needs limit= and per=, or a spec such as '100/minute'")
+    return integer(limit, "limit", at_least=1), _length(per)
 
 
-def _length(period: Seconds) -> int:
-    length = seconds(period, "period", at_least=SHORTEST_PERIOD)
-    if length > LONGEST_PERIOD:
-        raise ValueError(f"period must be at most ten years, not {period!r}")
+def _length(per: Seconds) -> int:
+    length = seconds(per, "per", at_least=SHORTEST_PER)
+    if length > LONGEST_PER:
+        raise ValueError(f"per must be at most ten years, not {per!r}")
     return micros(length)
-
-
-def _units() -> Iterator[int]:
-    """Count time in microseconds if that can be done exactly, else in tens of them, and so on to a minute."""
-    return iter((1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 60_000_000))

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "LimitRoom", "Row", "rows_of", "words_of"]
 
 ROW = 3
+"""Words that a script says of each limit: see ``Answer.rows``."""
+
 HEAD = 5
+"""Words that it says before them, of all limits together."""
+
 Row = tuple[int, int, int]
 
 
@@ -76,6 +80,7 @@ def _one(reply: Reply) -> Answer:
 
 
 MOST_POLICIES = 1000
+"""Policies whose denials and stocks are kept: more than a program has, unless it makes them up."""
 
 T = TypeVar("T")
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from coord._engine.checks import patience
+from coord.limits.charge import AsyncCharge, AsyncCharging, Cost, costs_of
 from coord.limits.gate import Gate
-from coord.limits.limiter import decorated
+from coord.limits.limiter import decorated, until_seconds
 from coord.limits.options import Behaviour
-from coord.limits.permit import AsyncPermit, AsyncSlot, Cost, costs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from typing import Unpack
 
     from coord._engine.checks import Seconds
@@ -61,7 +62,7 @@ class AsyncLimits:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {', '.join(map(repr, self.names))}>"
 
-    async def try_acquire(self, key: Key, cost: Cost = 1) -> Decision:
+    async def try_acquire(self, key: Key, *, cost: Cost = 1) -> Decision:
         """Charge all limits if all allow it now. Never waits.
 
         Args:
@@ -84,7 +85,7 @@ class AsyncLimits:
             return await self._gate.look(groups)
         return (await self._gate.take(groups)).decision
 
-    async def acquire(self, key: Key, cost: Cost = 1, *, timeout: Seconds | None = None) -> AsyncPermit:
+    async def acquire(self, key: Key, *, cost: Cost = 1, timeout: Seconds | None = None) -> AsyncCharge:
         """Wait until all limits allow it, and charge them.
 
         The turn is booked as by ``acquire()`` of one limiter, for all at the same moment.
@@ -103,17 +104,17 @@ class AsyncLimits:
         """
         within = patience(timeout)
         groups = self._groups(key, cost)
-        return AsyncPermit(self._gate, groups[0][0].subject, await self._gate.wait_turn(groups, within))
+        return AsyncCharge(self._gate, groups[0][0].subject, await self._gate.wait_turn(groups, within))
 
-    def slot(
+    def charge(
         self,
         key: Key,
-        cost: Cost = 1,
         *,
+        cost: Cost = 1,
         timeout: Seconds | None = None,
         refund_on: tuple[type[BaseException], ...] = (),
-    ) -> AsyncSlot:
-        """Acquire for a ``with`` block, which gets the permit.
+    ) -> AsyncCharging:
+        """Acquire for a ``with`` block, which gets the charge.
 
         Args:
             key: As for ``acquire()``.
@@ -121,10 +122,10 @@ class AsyncLimits:
             timeout: As for ``acquire()``.
             refund_on: Exceptions of the block after which the cost is given back.
         """
-        return AsyncSlot(lambda: self.acquire(key, cost, timeout=timeout), refund_on)
+        return AsyncCharging(lambda: self.acquire(key, cost=cost, timeout=timeout), refund_on)
 
-    def limit(
-        self, key: str | Callable[..., str], cost: Cost = 1, *, timeout: Seconds | None = None
+    def around(
+        self, key: str | Callable[..., str], *, cost: Cost = 1, timeout: Seconds | None = None
     ) -> Callable[[F], F]:
         """Decorate a function so that each call waits for its turn.
 
@@ -136,10 +137,12 @@ class AsyncLimits:
         Raises:
             TypeError: The function is of the other flavour.
         """
-        return lambda function: decorated(function, key, lambda whom: self.slot(whom, cost, timeout=timeout))
+        return lambda function: decorated(
+            function, key, lambda whom: self.charge(whom, cost=cost, timeout=timeout)
+        )
 
-    async def peek(self, key: Key, cost: Cost = 0) -> Decision:
-        """Say how things stand, charging nothing; as ``peek()`` of one limiter."""
+    async def status(self, key: Key, *, cost: Cost = 0) -> Decision:
+        """Say how things stand, charging nothing; as ``status()`` of one limiter."""
         return await self._gate.look(self._groups(key, cost))
 
     async def refund(self, key: Key, cost: Cost = 1) -> None:
@@ -148,6 +151,19 @@ class AsyncLimits:
             back = tuple(item._replace(cost=-item.cost) for item in group if item.cost)
             if back:
                 await self._gate.correct(back, -1)
+
+    async def penalize(self, key: Key, *, until: Seconds | datetime) -> None:
+        """Admit nothing by any of the limits for a while; as ``penalize()`` of one limiter.
+
+        Args:
+            key: As for ``try_acquire()``.
+            until: As for ``penalize()`` of one limiter.
+
+        Complexity: O(n) for n limits, one round trip.
+        """
+        wait = until_seconds(until)
+        for group in self._groups(key, 0):
+            await self._gate.penalize(group, wait)
 
     async def reset(self, key: Key) -> None:
         """Forget all that was charged to all limits."""

@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["Stock"]
 
 KEPT = 1.0
+"""Seconds for which a stock is kept: what a process that dies, or falls silent, withholds from the others."""
+
 MOST_KEYS = 1000
+"""Keys that a stock is kept of: one that is worth taking in advance for is busy, and few are at once."""
+
 GIVE_BACK_TIME = 0.5
+"""Seconds that each attempt to give some back may take, when a Coord is closed."""
 
 
 @dataclass(slots=True)

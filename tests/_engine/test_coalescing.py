@@ -378,7 +378,7 @@ async def test_closing_waits_for_the_calls_under_way(peer: tuple[Peer, AsyncCoor
 async def test_a_thousand_callers_need_a_few_connections(real_server: str, prefix: str) -> None:
     client = redis.asyncio.Redis.from_url(real_server, max_connections=4, client_name=prefix)
     hub = AsyncCoord(client, prefix=prefix)
-    bucket = hub.token_bucket("b", rate=1000, period=3600)
+    bucket = hub.token_bucket("b", rate=1000, per=3600)
     most = 0
     over = asyncio.Event()
 
@@ -457,7 +457,7 @@ async def test_a_forgotten_script_is_sent_whole_by_each_that_needs_it(
 ) -> None:
     if flavour == "sync":
         pytest.skip("threads share no connection")
-    bucket = coord.token_bucket("b", rate=100, period=3600)
+    bucket = coord.token_bucket("b", rate=100, per=3600)
     await bucket.try_acquire("u")
     client.script_flush()
     decisions = await asyncio.gather(*(bucket.try_acquire("u") for _ in range(50)))

@@ -238,7 +238,7 @@ async def test_lost_replies_neither_strand_a_lock_nor_charge_twice(
             client = redis.asyncio.Redis(port=port, **options)  # type: ignore[assignment,arg-type]
             hub = AsyncCoord(client)  # type: ignore[arg-type]
             hub._keys.prefix = prefix
-        lock, bucket = hub.lock("x"), hub.token_bucket("b", rate=5, period=3600)
+        lock, bucket = hub.lock("x"), hub.token_bucket("b", rate=5, per=3600)
 
         lose["replies"] = 1
         lease = await lock.try_acquire()
@@ -253,7 +253,7 @@ async def test_lost_replies_neither_strand_a_lock_nor_charge_twice(
         lose["replies"] = 1
         with pytest.raises((errors.ConnectionError, errors.TimeoutError)):
             await bucket.try_acquire("u")
-        assert (await bucket.peek("u")).remaining == 3, "charged once, although the reply was lost"
+        assert (await bucket.status("u")).remaining == 3, "charged once, although the reply was lost"
         if flavour == "sync":
             client.close()
         else:
@@ -282,7 +282,7 @@ async def test_a_stopped_server_costs_a_call_its_deadline_and_no_more(
     )
     make: Any = Coord if flavour == "sync" else AsyncCoord
     hub = awaitable(make(client, call_timeout=0.1))
-    bucket = hub.token_bucket("b", rate=5, period=3600)
+    bucket = hub.token_bucket("b", rate=5, per=3600)
     await bucket.try_acquire("u")
     os.kill(stoppable.pid, signal.SIGSTOP)
     begun = time.monotonic()
@@ -294,7 +294,7 @@ async def test_a_stopped_server_costs_a_call_its_deadline_and_no_more(
         os.kill(stoppable.pid, signal.SIGCONT)
 
     assert waited < 4, "the client's own retries would have taken a minute"
-    assert (await bucket.peek("u")).remaining == 3
+    assert (await bucket.status("u")).remaining == 3
     if isinstance(client, redis.Redis):
         client.close()
     else:
@@ -303,7 +303,7 @@ async def test_a_stopped_server_costs_a_call_its_deadline_and_no_more(
 
 @pytest.mark.anyio
 async def test_scripts_survive_a_flush_of_the_servers_cache(coord: Any, client: Any, server: str) -> None:
-    bucket = coord.token_bucket("b", rate=5, period=3600)
+    bucket = coord.token_bucket("b", rate=5, per=3600)
     await bucket.try_acquire("u")
     client.script_flush()
 
@@ -315,7 +315,7 @@ async def test_cancelled_calls_leave_every_connection_usable(real_server: str, p
     """A reply that was given up must never be read by the next caller."""
     client = redis.asyncio.Redis.from_url(real_server, max_connections=4)
     hub = AsyncCoord(client, prefix=prefix)
-    bucket = hub.token_bucket("b", rate=1000, period=3600)
+    bucket = hub.token_bucket("b", rate=1000, per=3600)
     counter = hub.unique_counter("u")
     await counter.add("a", "b")
     for turn in range(60):
@@ -328,6 +328,6 @@ async def test_cancelled_calls_leave_every_connection_usable(real_server: str, p
         assert (await counter.count()).value == 2
     async with anyio.create_task_group() as group:
         for _ in range(4):
-            group.start_soon(bucket.peek, "u")
+            group.start_soon(bucket.status, "u")
     await client.delete(*[key async for key in client.scan_iter(f"{prefix}:*")])
     await client.aclose()

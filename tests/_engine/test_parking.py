@@ -33,7 +33,7 @@ def shared(real_server: str, prefix: str) -> Iterator[redis.Redis]:
 
 
 def bucket(hub: Coord) -> Any:
-    return hub.token_bucket("b", rate=1000, period=3600)
+    return hub.token_bucket("b", rate=1000, per=3600)
 
 
 def in_use(client: redis.Redis) -> int:
@@ -154,6 +154,6 @@ def test_threads_take_turns_with_what_is_parked(shared: redis.Redis, prefix: str
     hub = Coord(shared, prefix=prefix)
     with ThreadPoolExecutor(6) as threads:
         [*threads.map(lambda _: bucket(hub).try_acquire("u"), range(300))]
-    assert bucket(hub).peek("u").remaining == 700
+    assert bucket(hub).status("u").remaining == 700
     hub.close()
     assert in_use(shared) == 0

@@ -46,23 +46,23 @@ KINDS = ("bucket", "fixed", "exact", "approximate")
 
 def rate(hub: Any, kind: str, limit: int, name: str = "rpm") -> Any:
     if kind == "bucket":
-        return hub.token_bucket(name, rate=limit, period=60)
+        return hub.token_bucket(name, rate=limit, per=60)
     if kind == "fixed":
-        return hub.fixed_window(name, limit=limit, period=60)
-    return hub.sliding_window(name, limit=limit, period=60, precision=kind)
+        return hub.fixed_window(name, limit=limit, per=60)
+    return hub.sliding_window(name, limit=limit, per=60, precision=kind)
 
 
 def llm(hub: Any, at_once: int = 2, rpm: int = 5, tpm: int = 1000, **options: Any) -> Any:
     limit = hub.concurrency_limit("calls", limit=at_once, fair=True, **options)
-    rates = rate(hub, "exact", rpm), hub.token_bucket("tpm", rate=tpm, period=6000, overdraft=500)
+    rates = rate(hub, "exact", rpm), hub.token_bucket("tpm", rate=tpm, per=6000, overdraft=500)
     return hub.admission(*rates, at_once=limit)
 
 
 async def left(hub: Any, key: str = "u") -> Any:
     """What remains of each rate, and of the room."""
-    both = hub.limits(rate(hub, "exact", 5), hub.token_bucket("tpm", rate=1000, period=6000))
+    both = hub.limits(rate(hub, "exact", 5), hub.token_bucket("tpm", rate=1000, per=6000))
     room = await hub.concurrency_limit("calls", limit=2, fair=True).status(key)
-    return (*[part.remaining for part in (await both.peek(key)).parts], room.available)
+    return (*[part.remaining for part in (await both.status(key)).parts], room.available)
 
 
 async def in_line(hub: Any, number: int, key: str = "u") -> None:
@@ -78,7 +78,7 @@ async def in_line(hub: Any, number: int, key: str = "u") -> None:
 def charged_at(permit: Any) -> int:
     """When a permit was charged, in microseconds by the server's clock."""
     inner = getattr(permit, "_inner", permit)
-    ((_, answer, _),) = getattr(inner, "_flow", inner)._charges._charges
+    ((_, answer, _),) = getattr(inner, "_flow", inner)._charge._debits
     moment: int = answer.moment
     return moment
 
@@ -87,7 +87,7 @@ def charged_at(permit: Any) -> int:
 
 
 async def test_room_and_rates_are_taken_together(coord: Any) -> None:
-    permit = await llm(coord).try_acquire("u", {"rpm": 1, "tpm": 300})
+    permit = await llm(coord).try_acquire("u", cost={"rpm": 1, "tpm": 300})
 
     assert permit
     assert permit.valid
@@ -105,7 +105,7 @@ async def test_room_and_rates_are_taken_together(coord: Any) -> None:
 async def test_nothing_is_charged_without_room(coord: Any, client: Any, prefix: str, kind: str) -> None:
     at_once = coord.concurrency_limit("calls", limit=2, fair=True)
     both = coord.admission(rate(coord, kind, 5), at_once=at_once)
-    held = await at_once.acquire("u", 2)
+    held = await at_once.acquire("u", weight=2)
     before = dump(client, prefix)
     denied = await both.try_acquire("u")
 
@@ -124,26 +124,26 @@ async def test_no_room_is_taken_without_the_rate(coord: Any, client: Any, prefix
     at_once = coord.concurrency_limit("calls", limit=2, fair=True)
     limiter = rate(coord, kind, 5)
     both = coord.admission(limiter, at_once=at_once)
-    assert await limiter.try_acquire("u", 4)
+    assert await limiter.try_acquire("u", cost=4)
     before = dump(client, prefix)
-    denied = await both.try_acquire("u", 2)
+    denied = await both.try_acquire("u", cost=2)
 
     assert not denied
     assert same(before, dump(client, prefix))
     assert (await at_once.status("u")).used == 0
     assert denied.decision.name == "rpm"
-    alone = await limiter.peek("u", 2)
+    alone = await limiter.status("u", cost=2)
     assert denied.decision.retry_after == pytest.approx(alone.retry_after, abs=2)
     assert denied.decision.headers()["RateLimit-Policy"] == '"rpm";q=5;w=60, "calls";q=2'
     assert denied.decision.headers()["RateLimit"].endswith(', "calls";r=2')
     assert [part.allowed for part in denied.decision.parts] == [False, True]
-    assert await both.try_acquire("u", 1)
+    assert await both.try_acquire("u", cost=1)
 
 
 async def test_the_one_that_denies_longest_binds(coord: Any) -> None:
     both = llm(coord)
-    held = [await both.try_acquire("u", {"rpm": 1, "tpm": 490}) for _ in range(2)]
-    denied = await both.try_acquire("u", {"rpm": 1, "tpm": 1000})
+    held = [await both.try_acquire("u", cost={"rpm": 1, "tpm": 490}) for _ in range(2)]
+    denied = await both.try_acquire("u", cost={"rpm": 1, "tpm": 1000})
 
     assert denied.decision.name == "tpm"
     assert 5860 < denied.decision.retry_after <= 5880
@@ -155,8 +155,8 @@ async def test_the_one_that_denies_longest_binds(coord: Any) -> None:
 
 async def test_what_costs_nothing_is_not_asked(coord: Any) -> None:
     both = llm(coord)
-    assert await coord.token_bucket("tpm", rate=1000, period=6000).try_acquire("u", 1000)
-    permit = await both.try_acquire("u", {"rpm": 1, "tpm": 0}, weight=2)
+    assert await coord.token_bucket("tpm", rate=1000, per=6000).try_acquire("u", cost=1000)
+    permit = await both.try_acquire("u", cost={"rpm": 1, "tpm": 0}, weight=2)
 
     assert permit
     assert permit.weight == 2
@@ -166,8 +166,8 @@ async def test_what_costs_nothing_is_not_asked(coord: Any) -> None:
 
 async def test_one_that_was_denied_holds_nothing(coord: Any) -> None:
     both = llm(coord)
-    held = await both.acquire("u", {"rpm": 1, "tpm": 1}, weight=2)
-    denied = await both.try_acquire("u", {"rpm": 1, "tpm": 1})
+    held = await both.acquire("u", cost={"rpm": 1, "tpm": 1}, weight=2)
+    denied = await both.try_acquire("u", cost={"rpm": 1, "tpm": 1})
 
     assert not denied
     assert not denied.valid
@@ -186,11 +186,11 @@ async def test_one_that_was_denied_holds_nothing(coord: Any) -> None:
 def test_it_is_one_command_each_way(own_server: servers.Process) -> None:
     with Coord.connect(f"redis://{own_server.address}") as hub, redis.Redis(port=own_server.port) as client:
         both = llm(hub)
-        permit = both.acquire("u", {"rpm": 1, "tpm": 5})
+        permit = both.acquire("u", cost={"rpm": 1, "tpm": 5})
         permit.settle({"rpm": 1, "tpm": 9})
         permit.release()
         before = scripts_run(client)
-        both.acquire("u", {"rpm": 1, "tpm": 5}).release()
+        both.acquire("u", cost={"rpm": 1, "tpm": 5}).release()
         with both.slot("u", {"rpm": 1, "tpm": 5}) as permit:
             permit.settle({"rpm": 1, "tpm": 9})
 
@@ -200,8 +200,8 @@ def test_it_is_one_command_each_way(own_server: servers.Process) -> None:
 async def test_those_who_use_the_parts_alone_count_too(coord: Any, other_coord: Any) -> None:
     both = llm(coord)
     alone = await other_coord.concurrency_limit("calls", limit=2, fair=True).acquire("u")
-    await rate(other_coord, "exact", 5).try_acquire("u", 3)
-    permit = await both.try_acquire("u", {"rpm": 2, "tpm": 1})
+    await rate(other_coord, "exact", 5).try_acquire("u", cost=3)
+    permit = await both.try_acquire("u", cost={"rpm": 2, "tpm": 1})
 
     assert permit
     assert await left(other_coord) == (0, 999, 0)
@@ -211,24 +211,26 @@ async def test_those_who_use_the_parts_alone_count_too(coord: Any, other_coord: 
 
 async def test_each_key_has_room_and_rates_of_its_own(coord: Any) -> None:
     both = llm(coord)
-    permits = [await both.try_acquire(key, {"rpm": 5, "tpm": 1}, weight=2) for key in ("a", "b", "{c}:d")]
+    permits = [
+        await both.try_acquire(key, cost={"rpm": 5, "tpm": 1}, weight=2) for key in ("a", "b", "{c}:d")
+    ]
 
     assert all(permits)
-    assert not await both.try_acquire("a", {"rpm": 1, "tpm": 1})
+    assert not await both.try_acquire("a", cost={"rpm": 1, "tpm": 1})
     for permit in permits:
         await permit.release()
 
 
 async def test_no_key_is_ever_without_a_ttl(coord: Any, client: Any, prefix: str) -> None:
     both = llm(coord)
-    permit = await both.acquire("u", {"rpm": 1, "tpm": 1}, weight=2)
+    permit = await both.acquire("u", cost={"rpm": 1, "tpm": 1}, weight=2)
     with pytest.raises(PermitTimeout):
-        await both.acquire("u", {"rpm": 1, "tpm": 1}, timeout=0.02)
+        await both.acquire("u", cost={"rpm": 1, "tpm": 1}, timeout=0.02)
 
     assert all(client.pttl(key) > 0 for key in keys_of(client, prefix))
     for key in keys_of(client, prefix):
         client.persist(key)
-    assert not await both.try_acquire("u", {"rpm": 1, "tpm": 1}), "what was left without one is repaired"
+    assert not await both.try_acquire("u", cost={"rpm": 1, "tpm": 1}), "what was left without one is repaired"
     rates = [key for key in keys_of(client, prefix) if ":window:" in key or ":bucket:" in key]
     assert len(rates) == 2
     assert all(client.pttl(key) > 0 for key in rates)
@@ -262,7 +264,7 @@ async def test_a_repeated_request_is_charged_once_and_withdrawn_once(coord: Any,
         return held
 
     async def stand() -> tuple[int, int]:
-        return (await at_once.status("u")).used, (await limiter.peek("u")).remaining
+        return (await at_once.status("u")).used, (await limiter.status("u")).remaining
 
     assert [await acquire("t1 2 me"), await acquire("t1 2 me")] == [True, True]
     assert await stand() == (2, 3), "granted and charged once"
@@ -301,13 +303,13 @@ async def test_what_is_withdrawn_is_this_charge_and_no_other(coord: Any, kind: s
     async def run(flow: Any) -> Any:
         return step(flow) if type(entrance._room.port).__name__ == "ThreadPort" else await flow
 
-    await limiter.try_acquire("u", 3)
+    await limiter.try_acquire("u", cost=3)
     assert (await run(entrance._room.acquire(entrance.calls, "t1 1 me", 5.0, on_repeat=bool))).fence
-    await limiter.try_acquire("u", 1)
+    await limiter.try_acquire("u", cost=1)
     for _ in range(2):
         assert await run(entrance._room.release(entrance.calls, "t1 1 me", end_anyway=True))
 
-    assert (await limiter.peek("u")).remaining == 5
+    assert (await limiter.status("u")).remaining == 5
 
 
 async def test_whoever_is_cancelled_holds_nothing_and_has_paid_nothing(real_server: str, prefix: str) -> None:
@@ -315,7 +317,7 @@ async def test_whoever_is_cancelled_holds_nothing_and_has_paid_nothing(real_serv
         both = llm(hub, ttl=60)
         for turns in range(40):
             before = await left(hub)
-            task = asyncio.create_task(both.acquire("u", {"rpm": 1, "tpm": 10}))
+            task = asyncio.create_task(both.acquire("u", cost={"rpm": 1, "tpm": 10}))
             for _ in range(turns):
                 await asyncio.sleep(0)
             task.cancel()
@@ -332,11 +334,11 @@ async def test_whoever_is_cancelled_in_line_harms_nobody(real_server: str, prefi
     async with AsyncCoord.connect(real_server, prefix=prefix) as hub, asyncio.timeout(60):
         both = llm(hub, rpm=100, ttl=60)
         for turns in range(0, 60, 4):
-            held = await both.acquire("u", {"rpm": 1, "tpm": 0}, weight=2)
-            task = asyncio.create_task(both.acquire("u", {"rpm": 1, "tpm": 0}))
+            held = await both.acquire("u", cost={"rpm": 1, "tpm": 0}, weight=2)
+            task = asyncio.create_task(both.acquire("u", cost={"rpm": 1, "tpm": 0}))
             for _ in range(turns):
                 await asyncio.sleep(0)
-            patient = asyncio.create_task(both.acquire("u", {"rpm": 1, "tpm": 0}))
+            patient = asyncio.create_task(both.acquire("u", cost={"rpm": 1, "tpm": 0}))
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -346,7 +348,7 @@ async def test_whoever_is_cancelled_in_line_harms_nobody(real_server: str, prefi
             await in_line(hub, 0)
             for one in (held, permit):
                 await one.refund()
-        assert (await rate(hub, "exact", 100).peek("u")).remaining == 100
+        assert (await rate(hub, "exact", 100).status("u")).remaining == 100
 
 
 # Waiting
@@ -355,8 +357,8 @@ async def test_whoever_is_cancelled_in_line_harms_nobody(real_server: str, prefi
 async def test_waiting_ends_when_there_is_room(real_server: str, prefix: str) -> None:
     async with AsyncCoord.connect(real_server, prefix=prefix) as hub, asyncio.timeout(15):
         both = llm(hub, ttl=60)
-        held = await both.acquire("u", {"rpm": 1, "tpm": 1}, weight=2)
-        waiting = asyncio.create_task(both.acquire("u", {"rpm": 1, "tpm": 1}))
+        held = await both.acquire("u", cost={"rpm": 1, "tpm": 1}, weight=2)
+        waiting = asyncio.create_task(both.acquire("u", cost={"rpm": 1, "tpm": 1}))
         await in_line(hub, 1)
         assert await left(hub) == (4, 999, 0), "whoever waits is not charged"
         await held.release()
@@ -389,25 +391,25 @@ async def test_a_rate_that_would_take_longer_than_the_timeout_denies_at_once(
         pytest.fail("nobody may wait")
 
     both = llm(coord)
-    await (await both.acquire("u", {"rpm": 1, "tpm": 600})).release()
+    await (await both.acquire("u", cost={"rpm": 1, "tpm": 600})).release()
     monkeypatch.setattr(AsyncLock, "_wait", wait)
     with pytest.raises(RateLimited) as caught:
-        await both.acquire("u", {"rpm": 1, "tpm": 900}, timeout=20)
+        await both.acquire("u", cost={"rpm": 1, "tpm": 900}, timeout=20)
 
     assert caught.value.decision.name == "tpm"
     assert caught.value.decision.retry_after == pytest.approx(3000, abs=20)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     with pytest.raises(RateLimited):
-        await both.acquire("u", {"rpm": 1, "tpm": 900}, timeout=0)
+        await both.acquire("u", cost={"rpm": 1, "tpm": 900}, timeout=0)
     assert (await left(coord))[::2] == (4, 2)
 
 
 async def test_room_that_does_not_come_in_time_is_a_timeout(coord: Any) -> None:
     both = llm(coord)
-    held = await both.acquire("u", {"rpm": 1, "tpm": 1}, weight=2)
+    held = await both.acquire("u", cost={"rpm": 1, "tpm": 1}, weight=2)
     for timeout in (0, 0.05):
         with pytest.raises(PermitTimeout) as caught:
-            await both.acquire("u", {"rpm": 1, "tpm": 1}, timeout=timeout)
+            await both.acquire("u", cost={"rpm": 1, "tpm": 1}, timeout=timeout)
         assert (caught.value.name, caught.value.key) == ("calls", "u")
     assert await left(coord) == (4, 999, 0)
     await held.release()
@@ -420,16 +422,16 @@ async def test_nobody_goes_before_the_first_however_little_it_wants(
     both = llm(coord)
     client.zadd(f"{key}:queue", {"home:somebody.1.2": 1})
     client.zadd(f"{key}:alive", {"home:somebody.1.2": 2**52})
-    denied = await both.try_acquire("u", {"rpm": 1, "tpm": 1})
+    denied = await both.try_acquire("u", cost={"rpm": 1, "tpm": 1})
 
     assert not denied, "there is room for two, and the rates allow it"
     assert denied.decision.name == "calls"
     assert denied.decision.retry_after == pytest.approx(0.05)
     with pytest.raises(PermitTimeout):
-        await llm(other_coord).acquire("u", {"rpm": 1, "tpm": 1}, timeout=0.05)
+        await llm(other_coord).acquire("u", cost={"rpm": 1, "tpm": 1}, timeout=0.05)
     client.zadd(f"{key}:queue", {"home:somebody.1.2": 1})
     client.zadd(f"{key}:alive", {"home:somebody.1.2": 1})  # dead for long
-    permit = await both.try_acquire("u", {"rpm": 1, "tpm": 1})
+    permit = await both.try_acquire("u", cost={"rpm": 1, "tpm": 1})
     assert permit
     await permit.release()
 
@@ -441,7 +443,7 @@ async def test_one_who_wants_much_of_a_rate_is_not_starved(real_server: str, pre
             hub.token_bucket("rpm", "100/second burst 10"),
             at_once=hub.concurrency_limit("calls", limit=50, fair=True),
         )
-        await (await both.acquire("u", 10)).release()
+        await (await both.acquire("u", cost=10)).release()
         served: list[str] = []
 
         async def take(name: str, cost: int) -> None:
@@ -518,7 +520,7 @@ async def test_contenders_never_exceed_the_limit_or_the_rate(
 
     def both(hub: Any) -> Any:
         limit = hub.concurrency_limit("calls", limit=most, fair=True)
-        return hub.admission(hub.fixed_window("rpm", limit=40, period=600), at_once=limit)
+        return hub.admission(hub.fixed_window("rpm", limit=40, per=600), at_once=limit)
 
     def enter() -> None:
         with mutex:
@@ -564,7 +566,7 @@ async def test_what_it_cost_is_settled_while_it_is_held_or_later(coord: Any) -> 
     await permit.settle({"rpm": 1, "tpm": 700})
     assert (await left(coord))[1] == 300
     await permit.settle({"rpm": 1, "tpm": 1400})
-    assert not await both.try_acquire("u", {"rpm": 1, "tpm": 1}), "overdrawn"
+    assert not await both.try_acquire("u", cost={"rpm": 1, "tpm": 1}), "overdrawn"
     await permit.refund()
     assert await left(coord) == (5, 1000, 2)
     with pytest.raises(ValueError, match="'rpm', 'tpm'"):
@@ -623,7 +625,7 @@ async def test_a_decorated_function_is_admitted(server: str, prefix: str, no_lea
             return at_once.status(f"m:{model}").used
 
         assert [complete("a"), complete("a")] == [2, 2]
-        assert rate(hub, "exact", 5).peek("m:a").remaining == 1
+        assert rate(hub, "exact", 5).status("m:a").remaining == 1
         with pytest.raises(TypeError, match="use AsyncCoord"):
 
             @both.limit("x", {"rpm": 1, "tpm": 1})
@@ -647,9 +649,9 @@ async def test_a_decorated_function_is_admitted(server: str, prefix: str, no_lea
 async def test_a_sync_one_waits_in_no_loop_and_takes_what_is_free(real_server: str, prefix: str) -> None:
     with Coord.connect(real_server, prefix=prefix) as hub:
         both = llm(hub)
-        held = both.acquire("u", {"rpm": 1, "tpm": 1}, weight=2)
+        held = both.acquire("u", cost={"rpm": 1, "tpm": 1}, weight=2)
         with pytest.raises(RuntimeError, match="event loop"):
-            both.acquire("u", {"rpm": 1, "tpm": 1}, timeout=5)
+            both.acquire("u", cost={"rpm": 1, "tpm": 1}, timeout=5)
         held.release()
         assert hub.concurrency_limit("calls", limit=2, fair=True).status("u").waiters == 0
 
@@ -673,12 +675,12 @@ def bucket(hub: Any, name: str = "rpm") -> Any:
         (lambda hub: llm(hub).try_acquire({"rpm": "a", "tpm": "a"}), TypeError),
         (lambda hub: llm(hub).try_acquire(""), ValueError),
         (lambda hub: llm(hub).try_acquire(None), TypeError),
-        (lambda hub: llm(hub).try_acquire("u", {"rpm": 1}), ValueError),
-        (lambda hub: llm(hub).try_acquire("u", {"rpm": 1, "tpm": 1, "calls": 1}), ValueError),
-        (lambda hub: llm(hub).try_acquire("u", 6), ValueError),
-        (lambda hub: llm(hub).try_acquire("u", -1), ValueError),
-        (lambda hub: llm(hub).try_acquire("u", True), TypeError),
-        (lambda hub: llm(hub).try_acquire("u", float("nan")), TypeError),
+        (lambda hub: llm(hub).try_acquire("u", cost={"rpm": 1}), ValueError),
+        (lambda hub: llm(hub).try_acquire("u", cost={"rpm": 1, "tpm": 1, "calls": 1}), ValueError),
+        (lambda hub: llm(hub).try_acquire("u", cost=6), ValueError),
+        (lambda hub: llm(hub).try_acquire("u", cost=-1), ValueError),
+        (lambda hub: llm(hub).try_acquire("u", cost=True), TypeError),
+        (lambda hub: llm(hub).try_acquire("u", cost=float("nan")), TypeError),
         (lambda hub: llm(hub).try_acquire("u", weight=3), ValueError),
         (lambda hub: llm(hub).try_acquire("u", weight=0), ValueError),
         (lambda hub: llm(hub).acquire("u", weight=1.0), TypeError),
@@ -719,7 +721,7 @@ async def test_a_key_of_another_type_is_named_and_nothing_is_taken(
 
 async def test_it_says_what_it_is(coord: Any, client: Any, prefix: str) -> None:
     both = llm(coord)
-    permit = await both.acquire("u", {"rpm": 1, "tpm": 1})
+    permit = await both.acquire("u", cost={"rpm": 1, "tpm": 1})
 
     assert "Admission 'rpm', 'tpm', 'calls'" in repr(both)
     assert "AdmissionPermit of 'u' from 'calls'" in repr(permit)
@@ -737,7 +739,7 @@ async def test_it_says_what_it_is(coord: Any, client: Any, prefix: str) -> None:
 def test_a_sync_wait_is_woken_too(real_server: str, prefix: str) -> None:
     with Coord.connect(real_server, prefix=prefix) as hub:
         both = llm(hub, ttl=60)
-        held = both.acquire("u", {"rpm": 1, "tpm": 1}, weight=2)
+        held = both.acquire("u", cost={"rpm": 1, "tpm": 1}, weight=2)
         threading.Timer(0.1, held.release).start()
         with both.slot("u", {"rpm": 1, "tpm": 1}, timeout=10) as permit:
             assert permit
@@ -748,6 +750,6 @@ async def test_both_flavours_see_the_same(server: str, prefix: str, no_leaks: No
     with Coord.connect(server, prefix=prefix) as hub:
         async with AsyncCoord.connect(server, prefix=prefix) as async_hub:
             for number, one in enumerate((awaitable(hub), async_hub, awaitable(hub), async_hub)):
-                permit = await llm(one).try_acquire("u", {"rpm": 1, "tpm": 10})
+                permit = await llm(one).try_acquire("u", cost={"rpm": 1, "tpm": 10})
                 assert permit.decision.parts[0].remaining == 4 - number
                 await permit.release()

@@ -143,7 +143,7 @@ class World:
     def check(self, now: int) -> None:
         for limiter, model in zip(self.limiters, self.rates, strict=True):
             counted = -(-model.used(self.micros(now)) // 1)
-            assert limiter.peek("u").remaining == max(0, model.limit - counted)
+            assert limiter.status("u").remaining == max(0, model.limit - counted)
 
 
 @permits.thorough
@@ -161,7 +161,7 @@ def test_admission_equals_its_models(kinds: list[str], steps: list[Step]) -> Non
 
 def test_a_server_whose_clock_steps_back_charges_as_it_should() -> None:
     with time_machine.travel(START, tick=False) as clock, Coord.connect("memory://") as hub:
-        bucket = hub.token_bucket("r", rate=2, period=60)
+        bucket = hub.token_bucket("r", rate=2, per=60)
         both = hub.admission(bucket, at_once=hub.concurrency_limit("d", limit=3, fair=True))
         assert both.try_acquire("u")
         clock.shift(-3600)
@@ -170,38 +170,38 @@ def test_a_server_whose_clock_steps_back_charges_as_it_should() -> None:
         assert not both.try_acquire("u"), "no token is left"
         clock.shift(30)
         assert both.try_acquire("u")
-        assert bucket.peek("u").remaining == 0
+        assert bucket.status("u").remaining == 0
 
 
 def test_what_is_given_back_is_what_was_charged_and_not_what_came_later() -> None:
     with time_machine.travel(START, tick=False) as clock, Coord.connect("memory://") as hub:
-        window = hub.sliding_window("r", limit=9, period=60, precision="exact")
+        window = hub.sliding_window("r", limit=9, per=60, precision="exact")
         calls = calls_of(hub, [window], 3, 2)
         assert step(hub._permits.acquire(calls, "t1 1 me", 60, on_repeat=bool)).fence
         clock.shift(8)
-        assert window.try_acquire("u", 2)
+        assert window.try_acquire("u", cost=2)
         step(hub._permits.release(calls, "t1 1 me", end_anyway=True))
         clock.shift(55)
 
-        assert window.peek("u").remaining == 7, "the later one still counts"
+        assert window.status("u").remaining == 7, "the later one still counts"
 
 
 def test_a_charge_that_nobody_asks_about_any_more_stands() -> None:
     with time_machine.travel(START, tick=False) as clock, Coord.connect("memory://") as hub:
-        window = hub.fixed_window("r", limit=9, period=600)
+        window = hub.fixed_window("r", limit=9, per=600)
         calls = calls_of(hub, [window], 3, 2)
         assert step(hub._permits.acquire(calls, "t1 1 me", 60, on_repeat=bool)).fence
         clock.shift(11)
         assert step(hub._permits.acquire(calls, "t1 1 me", 60, on_repeat=bool)).fence
-        assert window.peek("u").remaining == 7, "nor is it made again"
+        assert window.status("u").remaining == 7, "nor is it made again"
         step(hub._permits.release(calls, "t1 1 me", end_anyway=True))
 
-        assert window.peek("u").remaining == 7
+        assert window.status("u").remaining == 7
 
 
 def test_what_is_given_back_may_be_had_at_once() -> None:
     with time_machine.travel(START, tick=False), Coord.connect("memory://") as hub:
-        window = hub.fixed_window("r", limit=2, period=60, deny_cache=5)
+        window = hub.fixed_window("r", limit=2, per=60, deny_cache=5)
         both = hub.admission(window, at_once=hub.concurrency_limit("d", limit=3, fair=True))
         entrance = both._flow._entrance("u", 2, 1)
         asking = entrance._ask()
@@ -215,7 +215,7 @@ def test_what_is_given_back_may_be_had_at_once() -> None:
 def test_only_the_first_in_line_is_woken_and_a_denial_by_a_rate_wakes_nobody() -> None:
     with fakeredis.FakeRedis(decode_responses=True) as client, client.pubsub() as listener:
         hub = Coord(client)
-        calls = calls_of(hub, [hub.fixed_window("r", limit=2, period=60)], 3, 1)
+        calls = calls_of(hub, [hub.fixed_window("r", limit=2, per=60)], 3, 1)
         listener.subscribe(f"{calls.key}:free:home")
         assert listener.get_message()["type"] == "subscribe"
 

@@ -26,18 +26,18 @@ Ask = Callable[[], bool]
 def _coord(url: str, kind: str, limit: int, **options: Any) -> Ask:
     home = import_module("coord").Coord.connect(url)
     if kind == "bucket":
-        limiter = home.token_bucket("b", rate=limit, period=HOUR, **options)
+        limiter = home.token_bucket("b", rate=limit, per=HOUR, **options)
     elif kind == "fixed":
-        limiter = home.fixed_window("f", limit=limit, period=HOUR, **options)
+        limiter = home.fixed_window("f", limit=limit, per=HOUR, **options)
     else:
-        limiter = home.sliding_window("s", limit=limit, period=HOUR, precision=kind, **options)
+        limiter = home.sliding_window("s", limit=limit, per=HOUR, precision=kind, **options)
     return lambda: limiter.try_acquire("user:7").allowed
 
 
 def _call(url: str, limit: int) -> tuple[str, tuple[Any, ...]]:
     """The script of coord's token bucket, and what coord sends with it."""
     coord = import_module("coord").Coord.connect(url)
-    flow = coord.token_bucket("b", rate=limit, period=HOUR)._flow
+    flow = coord.token_bucket("b", rate=limit, per=HOUR)._flow
     call = flow._room.call("take", 0, [flow._item("user:7", 1, at_least=1)])
     words = call.words()
     coord.close()
@@ -191,7 +191,7 @@ async def _by_tasks(url: str, contestant: str, tasks: int, times: int) -> Sample
     ask: Callable[[], Any]
     if contestant == "bucket":
         home = import_module("coord").AsyncCoord.connect(url)
-        limiter = home.token_bucket("b", rate=10**9, period=HOUR)
+        limiter = home.token_bucket("b", rate=10**9, per=HOUR)
         ask, close = (lambda: limiter.try_acquire("user:7")), home.close
     else:
         package = import_module("throttled.asyncio")
@@ -286,7 +286,7 @@ async def _at_once(url: str, contestant: str, callers: int, seconds: float) -> S
         ask, close = (lambda: client.evalsha(*words)), client.aclose
     else:
         home = import_module("coord").AsyncCoord.connect(url, call_timeout=60)
-        limiter = home.token_bucket("b", rate=10**9, period=HOUR)
+        limiter = home.token_bucket("b", rate=10**9, per=HOUR)
         ask, close = (lambda: limiter.try_acquire("user:7")), home.close
 
     async def caller(until: float) -> None:

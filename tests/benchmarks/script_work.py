@@ -148,19 +148,19 @@ def _bucket(coord: Any) -> Act:
 
 @usual("limit_fixed", "one of many")
 def _fixed(coord: Any) -> Act:
-    limiter = coord.fixed_window("x", limit=PLENTY, period=60)
+    limiter = coord.fixed_window("x", limit=PLENTY, per=60)
     return lambda n: limiter.try_acquire("one")
 
 
 @usual("limit_counter", "one of many")
 def _approximate(coord: Any) -> Act:
-    limiter = coord.sliding_window("x", limit=PLENTY, period=60, precision="approximate")
+    limiter = coord.sliding_window("x", limit=PLENTY, per=60, precision="approximate")
     return lambda n: limiter.try_acquire("one")
 
 
 @usual("limit_log", "one of up to 100", times=100)
 def _exact(coord: Any) -> Act:
-    limiter = coord.sliding_window("x", limit=100, period=60, precision="exact")
+    limiter = coord.sliding_window("x", limit=100, per=60, precision="exact")
     return lambda n: limiter.try_acquire("one")
 
 
@@ -187,7 +187,7 @@ def _admitted(coord: Any) -> Act:
 def _let_in(coord: Any) -> Act:
     rates = (coord.token_bucket(name, rate=PLENTY) for name in ("rpm", "tpm"))
     both = coord.admission(*rates, at_once=coord.concurrency_limit("x", limit=PLENTY, fair=True))
-    return lambda n: both.acquire(f"x{n}", {"rpm": 1, "tpm": 900}).release()
+    return lambda n: both.acquire(f"x{n}", cost={"rpm": 1, "tpm": 900}).release()
 
 
 @usual("permit_withdraw", "one who has waited")

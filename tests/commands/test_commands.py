@@ -88,7 +88,7 @@ def test_who_is_throttled_is_listed(
 
     api = hub.token_bucket("api", "2/minute")
     for key, cost in {"ann": 2, "bob": 1, "ünïcode {x}": 2, "l" * 300: 2}.items():
-        api.try_acquire(key, cost)
+        api.try_acquire(key, cost=cost)
     hub.sliding_window("logins", "1/minute").try_acquire("ann")
     hub.fixed_window("api:v2", "1/minute").try_acquire("ann")
     downloads = hub.concurrency_limit("downloads", limit=1, ttl=30)
@@ -117,7 +117,7 @@ def test_who_is_throttled_is_listed(
 
     status, said, _ = coord(capsys, "limits", "reset", "api", "ann", *where)
     assert (status, said) == (0, "forgot what 'api' had charged to 'ann'\n")
-    assert api.peek("ann").remaining == 2
+    assert api.status("ann").remaining == 2
     for key in ("ann", "bob", "ünïcode {x}", "l" * 300):
         api.reset(key)
     held.release()

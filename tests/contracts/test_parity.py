@@ -34,8 +34,8 @@ def signature(member: Any, without: AbstractSet[str] = frozenset()) -> str:
 
 MADE_BY_COORD = {
     "Admission", "AdmissionPermit", "AdmissionSlot", "Cohort", "ConcurrencyPermit", "ConcurrencySlot",
-    "Guarded", "Hold", "Lease", "Limits", "Loss",
-    "OrderedFunnel", "PeriodBoard", "Permit", "Selection", "Slot",
+    "Charge", "Charging", "Guarded", "Hold", "Lease", "Limits", "Loss",
+    "OrderedFunnel", "PeriodBoard", "Selection",
 }  # fmt: skip
 """Nobody else makes these, and so the twins may be made differently: the sync ones from the async ones."""
 

@@ -57,7 +57,7 @@ async def test_a_slot_on_the_move_is_followed(
 
     make: Any = Coord if flavour == "sync" else AsyncCoord
     hub = awaitable(make.connect(cluster_url, prefix=prefix))
-    bucket = hub.token_bucket("b", rate=9, period=3600)
+    bucket = hub.token_bucket("b", rate=9, per=3600)
     assert (await bucket.try_acquire("traveller")).remaining == 8
 
     set_slot(target, "IMPORTING", ids["source"])
@@ -69,7 +69,7 @@ async def test_a_slot_on_the_move_is_followed(
     set_slot(target, "NODE", ids["target"])
     set_slot(source, "NODE", ids["target"])
     assert (await bucket.try_acquire("traveller")).remaining == 6, "MOVED"
-    assert (await bucket.peek("traveller")).remaining == 6
+    assert (await bucket.status("traveller")).remaining == 6
     await bucket.reset("traveller")
     await hub.close()
 

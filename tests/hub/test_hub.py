@@ -23,8 +23,8 @@ async def exercise(hub: Any) -> None:
     """One call of each primitive."""
     async with hub.lock("x") as lease:
         assert lease.fence > 0
-    assert (await hub.token_bucket("b", rate=2, period=60).try_acquire("ü")).remaining == 1
-    assert (await hub.sliding_window("w", limit=2, period=60).try_acquire("ü")).remaining == 1
+    assert (await hub.token_bucket("b", rate=2, per=60).try_acquire("ü")).remaining == 1
+    assert (await hub.sliding_window("w", limit=2, per=60).try_acquire("ü")).remaining == 1
     counter = hub.unique_counter("u")
     await counter.add("ä", "b")
     assert (await counter.count()).value == 2
@@ -244,7 +244,7 @@ async def test_many_tasks_share_one_coord_without_running_out_of_connections(
 ) -> None:
     admitted = []
     async with AsyncCoord.connect(real_server, prefix=prefix, call_timeout=20) as hub:
-        bucket = hub.token_bucket("b", rate=500, period=3600)
+        bucket = hub.token_bucket("b", rate=500, per=3600)
 
         async def caller() -> None:
             admitted.append(bool(await bucket.try_acquire("u")))

@@ -27,7 +27,7 @@ async def test_a_turn_is_waited_for(coord: Any, kind: str) -> None:
         naps.append(seconds)
 
     getattr(coord, "_inner", coord)._port.sleep = nap
-    api = limiter(coord, kind, limit=1, period=60)
+    api = limiter(coord, kind, limit=1, per=60)
     first = await api.acquire("u")
     second = await api.acquire("u")
 
@@ -42,7 +42,7 @@ async def test_a_turn_that_comes_too_late_is_not_booked(
     coord: Any, client: Any, prefix: str, kind: str
 ) -> None:
     api = limiter(coord, kind, limit=2)
-    await api.acquire("u", 2, timeout=0)
+    await api.acquire("u", cost=2, timeout=0)
     before = dump(client, prefix)
     with pytest.raises(RateLimited, match="'api' denies 'u'") as caught:
         await api.acquire("u", timeout=1)
@@ -64,15 +64,15 @@ async def test_nobody_overtakes_who_waits(coord: Any, kind: str) -> None:
 
     hub._port.sleep = nap
     api = limiter(coord, kind, limit=4)
-    await api.try_acquire("u", 2)
-    assert (await api.try_acquire("u", 1)).remaining == 1
-    await api.acquire("u", 4)
-    booked = await api.try_acquire("u", 1)
+    await api.try_acquire("u", cost=2)
+    assert (await api.try_acquire("u", cost=1)).remaining == 1
+    await api.acquire("u", cost=4)
+    booked = await api.try_acquire("u", cost=1)
 
     assert not booked
     assert booked.remaining == 0
     assert booked.retry_after > 0
-    await api.acquire("u", 1)
+    await api.acquire("u", cost=1)
     assert naps == sorted(naps)
     assert len(naps) == 2
 
@@ -132,17 +132,17 @@ async def test_a_cancelled_waiter_gives_its_turn_back_when_it_is_the_last(
 ) -> None:
     async with AsyncCoord.connect(server, prefix=prefix) as hub:
         api = limiter(hub, kind, limit=2)
-        await api.try_acquire("u", 1)
-        before = await api.peek("u")
+        await api.try_acquire("u", cost=1)
+        before = await api.status("u")
         async with anyio.create_task_group() as group:
             seen = spy_on(hub)
-            group.start_soon(api.acquire, "u", 2)
+            group.start_soon(lambda: api.acquire("u", cost=2))
             while not seen:
                 await anyio.sleep(0.001)
             group.cancel_scope.cancel()
-        after = await api.peek("u")
+        after = await api.status("u")
         assert (after.remaining, after.reset_after) == (1, pytest.approx(before.reset_after, abs=1))
-        assert await api.try_acquire("u", 1)
+        assert await api.try_acquire("u", cost=1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -152,7 +152,7 @@ async def test_who_gives_up_before_the_answer_is_there_gives_the_turn_back_too(
     async with AsyncCoord.connect(server, prefix=prefix) as hub:
         api = limiter(hub, kind, limit=1)
         await api.try_acquire("u")
-        alone = (await api.peek("u", 1)).retry_after
+        alone = (await api.status("u", cost=1)).retry_after
         sent = asyncio.Event()
         run = hub._port.run
 
@@ -170,7 +170,7 @@ async def test_who_gives_up_before_the_answer_is_there_gives_the_turn_back_too(
             await task
         hub._port.run = run  # type: ignore[method-assign]
 
-        assert (await api.peek("u", 1)).retry_after <= alone
+        assert (await api.status("u", cost=1)).retry_after <= alone
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -208,15 +208,15 @@ def test_giving_up_leaves_things_as_though_nobody_had_waited(kind: str) -> None:
 
     with time_machine.travel(1_700_000_000, tick=False) as clock, Coord.connect("memory://") as hub:
         hub._port.sleep = interrupted  # type: ignore[method-assign]
-        tried, alone = (limiter(hub, kind, limit=5, period=10, name=name) for name in ("tried", "alone"))
+        tried, alone = (limiter(hub, kind, limit=5, per=10, name=name) for name in ("tried", "alone"))
         for one in (tried, alone):
-            one.try_acquire("u", 3)
+            one.try_acquire("u", cost=3)
         clock.shift(1)
         for cost in (3, 5):
             with pytest.raises(KeyboardInterrupt):
-                tried.acquire("u", cost)
+                tried.acquire("u", cost=cost)
         for _ in range(30):
-            mine, theirs = tried.peek("u", 2), alone.peek("u", 2)
+            mine, theirs = tried.status("u", cost=2), alone.status("u", cost=2)
             assert (mine.remaining, mine.retry_after, mine.reset_after) == (
                 theirs.remaining, theirs.retry_after, theirs.reset_after,
             )  # fmt: skip
@@ -245,11 +245,11 @@ async def test_a_line_longer_than_can_be_counted_is_a_denial(coord: Any) -> None
         pass
 
     hub._port.sleep = nap
-    bucket = coord.token_bucket("b", rate=1, period=86_400, burst=20_000)
+    bucket = coord.token_bucket("b", rate=1, per=86_400, burst=20_000)
     taken = 0
     with pytest.raises(RateLimited):
         while True:
-            await bucket.acquire("u", 20_000)
+            await bucket.acquire("u", cost=20_000)
             taken += 1
     assert taken == 1, "of a line of twenty thousand days"
     assert not await bucket.try_acquire("u")
@@ -268,11 +268,11 @@ async def test_a_sync_limiter_does_not_wait_in_a_running_event_loop(
 ) -> None:
     with Coord.connect(server, prefix=prefix) as hub:
         api = limiter(hub, kind, limit=2)
-        assert api.acquire("u", 2).decision, "what is free needs no wait"
+        assert api.acquire("u", cost=2).decision, "what is free needs no wait"
         before = dump(client, prefix)
         with pytest.raises(RuntimeError, match="use AsyncCoord"):
             api.acquire("u")
-        with pytest.raises(RuntimeError, match="use AsyncCoord"), hub.limits(api).slot("u", timeout=300):
+        with pytest.raises(RuntimeError, match="use AsyncCoord"), hub.limits(api).charge("u", timeout=300):
             pass
         with pytest.raises(RateLimited):
             api.acquire("u", timeout=0.001)
@@ -280,14 +280,12 @@ async def test_a_sync_limiter_does_not_wait_in_a_running_event_loop(
             api.acquire("u", timeout=0)
 
         assert same(before, dump(client, prefix)), "no turn was booked for nobody"
-        await anyio.to_thread.run_sync(
-            lambda: limiter(hub, kind, limit=1, period=0.01, name="x").acquire("u")
-        )
+        await anyio.to_thread.run_sync(lambda: limiter(hub, kind, limit=1, per=0.01, name="x").acquire("u"))
 
 
 async def test_a_sync_limiter_that_falls_back_does_not_wait_there_either() -> None:
     with Coord.connect("unix:///no/such/server.sock") as hub:
-        api = hub.token_bucket("b", rate=1, period=5, on_error="local")
+        api = hub.token_bucket("b", rate=1, per=5, on_error="local")
         assert api.acquire("u").decision.source == "fallback"
         with pytest.raises(RuntimeError, match="use AsyncCoord"):
             api.acquire("u")

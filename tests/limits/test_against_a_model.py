@@ -43,16 +43,16 @@ slow = settings(
 quick = settings(slow, max_examples=8)
 
 
-def pair(hub: Any, kind: str, limit: int, period: float, name: str = "api") -> tuple[Any, Model]:
+def pair(hub: Any, kind: str, limit: int, per: float, name: str = "api") -> tuple[Any, Model]:
     """A limiter and its model; what is remembered of denials must not stand between them."""
-    window = round(period * 1_000_000)
+    window = round(per * 1_000_000)
     if kind == "bucket":
         rate = limit - 0.5 if limit % 2 else limit
-        bucket = hub.token_bucket(name, rate=rate, period=period, burst=limit, deny_cache=0)
+        bucket = hub.token_bucket(name, rate=rate, per=per, burst=limit, deny_cache=0)
         return bucket, BucketModel(Fraction(str(rate)) / window, limit)
     if kind == "fixed":
-        return hub.fixed_window(name, limit=limit, period=period, deny_cache=0), FixedModel(limit, window)
-    sliding = hub.sliding_window(name, limit=limit, period=period, precision=kind, deny_cache=0)
+        return hub.fixed_window(name, limit=limit, per=per, deny_cache=0), FixedModel(limit, window)
+    sliding = hub.sliding_window(name, limit=limit, per=per, precision=kind, deny_cache=0)
     return sliding, (LogModel if kind == "exact" else CounterModel)(limit, window)
 
 
@@ -115,18 +115,18 @@ def spy_on(hub: Any) -> list[Any]:
 def perform(limiter: Any, step: Step) -> Any:
     """Do it; a coroutine on an async limiter. A turn is booked by its flow, which then does not sleep."""
     if step.verb == "look":
-        return limiter.peek("u", step.cost)
+        return limiter.status("u", cost=step.cost)
     if step.verb == "refund":
         return limiter.refund("u", step.cost)
     if step.verb == "reserve":
-        return limiter.acquire("u", step.cost, timeout=step.patience / 1_000_000)
-    return limiter.try_acquire("u", step.cost)
+        return limiter.acquire("u", cost=step.cost, timeout=step.patience / 1_000_000)
+    return limiter.try_acquire("u", cost=step.cost)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @slow
-@given(steps=steps, limit=st.integers(7, 12), period=st.sampled_from([1, 0.25, 3, 60]))
-def test_a_limiter_equals_its_model(kind: str, steps: list[Step], limit: int, period: float) -> None:
+@given(steps=steps, limit=st.integers(7, 12), per=st.sampled_from([1, 0.25, 3, 60]))
+def test_a_limiter_equals_its_model(kind: str, steps: list[Step], limit: int, per: float) -> None:
     now = START
     with time_machine.travel(now / 1e6, tick=False) as clock, Coord.connect("memory://") as hub:
         answers = spy_on(hub)
@@ -135,7 +135,7 @@ def test_a_limiter_equals_its_model(kind: str, steps: list[Step], limit: int, pe
             pass
 
         hub._port.sleep = no_sleep  # type: ignore[method-assign]
-        limiter, model = pair(hub, kind, limit, period)
+        limiter, model = pair(hub, kind, limit, per)
         for step in steps:
             now += step.pause
             clock.move_to(now / 1e6)
@@ -278,15 +278,15 @@ end
 
 @pytest.mark.parametrize("of", [BUCKET, APPLY], ids=lambda script: script.name)
 @pytest.mark.parametrize(
-    ("rate", "period", "burst"), [(7, 1, 7), (0.1, 3, 5), (3, 7, 4), (100_003, 86_400, 100_003)]
+    ("rate", "per", "burst"), [(7, 1, 7), (0.1, 3, 5), (3, 7, 4), (100_003, 86_400, 100_003)]
 )
-def test_decisions_do_not_drift(of: Script[Answer], rate: float, period: float, burst: int) -> None:
+def test_decisions_do_not_drift(of: Script[Answer], rate: float, per: float, burst: int) -> None:
     """The script itself, in Lua without a server, so often that a lost fraction would show.
 
     ``COORD_DECISIONS=1000000`` in the environment for a million of each.
     """
     with Coord.connect("memory://") as hub:
-        policy = hub.token_bucket("b", rate=rate, period=period, burst=burst)._flow._policy
+        policy = hub.token_bucket("b", rate=rate, per=per, burst=burst)._flow._policy
     lua = import_module("lupa.lua51").LuaRuntime()
     lua.execute(STUB)
     script = lua.eval("loadstring")(of.text)
@@ -319,9 +319,9 @@ REDIS_GCRA_TABLE = [
 @pytest.mark.parametrize(("burst", "cost", "times", "remaining"), REDIS_GCRA_TABLE)
 def test_the_table_of_redis_gcra_holds(burst: int, cost: int, times: int, remaining: int) -> None:
     with time_machine.travel(START / 1e6, tick=False), Coord.connect("memory://") as hub:
-        bucket = hub.token_bucket("b", rate=burst, period=60, burst=burst)
+        bucket = hub.token_bucket("b", rate=burst, per=60, burst=burst)
 
-        assert [bucket.try_acquire("u", cost) for _ in range(times)][-1].remaining == remaining
+        assert [bucket.try_acquire("u", cost=cost) for _ in range(times)][-1].remaining == remaining
 
 
 BUCKET4J_TABLE = [(100, 49, 0), (1, 1, 0), (70, 80, 0.010), (0, 10, 0.010)]
@@ -331,10 +331,10 @@ BUCKET4J_TABLE = [(100, 49, 0), (1, 1, 0), (70, 80, 0.010), (0, 10, 0.010)]
 @pytest.mark.parametrize(("there", "wanted", "wait"), BUCKET4J_TABLE)
 def test_the_table_of_bucket4j_holds(there: int, wanted: int, wait: float) -> None:
     with time_machine.travel(START / 1e6, tick=False), Coord.connect("memory://") as hub:
-        bucket = hub.token_bucket("b", rate=100, period=0.1, burst=100)
-        bucket.try_acquire("u", 100 - there)
-        probe = bucket.peek("u", wanted)
+        bucket = hub.token_bucket("b", rate=100, per=0.1, burst=100)
+        bucket.try_acquire("u", cost=100 - there)
+        probe = bucket.status("u", cost=wanted)
 
         assert (probe.allowed, probe.retry_after, probe.remaining) == (wait == 0, wait, there)
         with pytest.raises(ValueError, match="cost must be from 0 to 100, not 120"):
-            bucket.peek("u", 120)
+            bucket.status("u", cost=120)

@@ -23,28 +23,28 @@ async def test_a_refund_gives_back_and_never_more_than_was_charged(
     await api.refund("u", 3)
     assert keys_of(client, prefix) == [], "nothing is made of nothing"
 
-    await api.try_acquire("u", 5)
+    await api.try_acquire("u", cost=5)
     await limiter(other_coord, kind, limit=5).refund("u", 2)
-    assert (await api.peek("u")).remaining == 2
-    assert await api.try_acquire("u", 2)
+    assert (await api.status("u")).remaining == 2
+    assert await api.try_acquire("u", cost=2)
     await api.refund("u", 100)
-    assert (await api.peek("u")).remaining == 5
+    assert (await api.status("u")).remaining == 5
     assert keys_of(client, prefix) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_permit_is_settled_at_what_it_cost(coord: Any, kind: str) -> None:
+async def test_a_charge_is_settled_at_what_it_cost(coord: Any, kind: str) -> None:
     api = limiter(coord, kind, limit=10)
-    permit = await api.acquire("u", 4)
-    await permit.settle(1)
-    assert (await api.peek("u")).remaining == 9
-    await permit.settle(1)
-    assert (await api.peek("u")).remaining == 9, "to settle again changes nothing"
-    await permit.settle(7)
-    assert (await api.peek("u")).remaining == 3
-    await permit.refund()
-    await permit.refund()
-    assert (await api.peek("u")).remaining == 10
+    charge = await api.acquire("u", cost=4)
+    await charge.settle(1)
+    assert (await api.status("u")).remaining == 9
+    await charge.settle(1)
+    assert (await api.status("u")).remaining == 9, "to settle again changes nothing"
+    await charge.settle(7)
+    assert (await api.status("u")).remaining == 3
+    await charge.refund()
+    await charge.refund()
+    assert (await api.status("u")).remaining == 10
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -52,74 +52,74 @@ async def test_a_settlement_stops_at_the_limit_and_what_was_not_charged_is_not_g
     coord: Any, kind: str
 ) -> None:
     api = limiter(coord, kind, limit=10)
-    await api.try_acquire("u", 5)
-    permit = await api.acquire("u", 1)
-    await permit.settle(1000)
-    assert (await api.peek("u")).remaining == 0
-    assert (await api.peek("u", 1)).retry_after <= (66 if kind == "approximate" else 60)
-    await permit.settle(0)
-    assert (await api.peek("u")).remaining == 5
+    await api.try_acquire("u", cost=5)
+    charge = await api.acquire("u", cost=1)
+    await charge.settle(1000)
+    assert (await api.status("u")).remaining == 0
+    assert (await api.status("u", cost=1)).retry_after <= (66 if kind == "approximate" else 60)
+    await charge.settle(0)
+    assert (await api.status("u")).remaining == 5
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_overdraft_is_paid_back_before_anything_is_admitted(coord: Any, kind: str) -> None:
     api = limiter(coord, kind, limit=10, overdraft=10)
-    permit = await api.acquire("u", 1)
-    await permit.settle(1000)
-    assert (await api.peek("u")).remaining == 0
-    owed = (await api.peek("u", 1)).retry_after
-    await permit.settle(10)
-    at_the_limit = (await api.peek("u", 1)).retry_after
+    charge = await api.acquire("u", cost=1)
+    await charge.settle(1000)
+    assert (await api.status("u")).remaining == 0
+    owed = (await api.status("u", cost=1)).retry_after
+    await charge.settle(10)
+    at_the_limit = (await api.status("u", cost=1)).retry_after
 
     assert (
         owed > at_the_limit
         if kind in ("bucket", "approximate")
         else owed == pytest.approx(at_the_limit, abs=1)
     )
-    await permit.settle(9)
-    assert (await api.peek("u")).remaining == 1
+    await charge.settle(9)
+    assert (await api.status("u")).remaining == 1
 
 
 @pytest.mark.parametrize("kind", ["exact", "approximate", "fixed"])
 def test_what_has_left_the_window_is_not_given_back(kind: str) -> None:
     """Else it would free what another call was charged."""
     with time_machine.travel(1_700_000_000, tick=False) as clock, Coord.connect("memory://") as hub:
-        api = limiter(hub, kind, limit=10, period=10)
-        old = api.acquire("u", 4)
+        api = limiter(hub, kind, limit=10, per=10)
+        old = api.acquire("u", cost=4)
         clock.shift(25)
-        new = api.acquire("u", 6)
+        new = api.acquire("u", cost=6)
         old.settle(0)
-        assert api.peek("u").remaining == 4
+        assert api.status("u").remaining == 4
         clock.shift(1)
-        api.try_acquire("u", 2)
+        api.try_acquire("u", cost=2)
         new.settle(1)
-        assert api.peek("u").remaining == 7
+        assert api.status("u").remaining == 7
 
 
-def test_a_permit_of_an_exact_window_gives_back_its_own_entry() -> None:
+def test_a_charge_of_an_exact_window_gives_back_its_own_entry() -> None:
     with time_machine.travel(1_700_000_000, tick=False) as clock, Coord.connect("memory://") as hub:
-        api = limiter(hub, "exact", limit=4, period=10)
-        first = api.acquire("u", 2)
+        api = limiter(hub, "exact", limit=4, per=10)
+        first = api.acquire("u", cost=2)
         clock.shift(5)
-        api.try_acquire("u", 2)
+        api.try_acquire("u", cost=2)
         first.refund()
         clock.shift(6)
 
-        assert api.peek("u").remaining == 2, "the other's entry is still there"
+        assert api.status("u").remaining == 2, "the other's entry is still there"
 
 
 async def test_several_limits_are_settled_each_at_its_own_cost(coord: Any) -> None:
     rpm, tpm = coord.token_bucket("rpm", "60/minute"), coord.token_bucket("tpm", "1000/minute")
-    permit = await coord.limits(rpm, tpm).acquire("u", {"rpm": 1, "tpm": 900})
-    await permit.settle({"rpm": 1, "tpm": 120})
-    assert (await tpm.peek("u")).remaining == pytest.approx(880, abs=5)
-    assert (await rpm.peek("u")).remaining == 59
+    charge = await coord.limits(rpm, tpm).acquire("u", cost={"rpm": 1, "tpm": 900})
+    await charge.settle({"rpm": 1, "tpm": 120})
+    assert (await tpm.status("u")).remaining == pytest.approx(880, abs=5)
+    assert (await rpm.status("u")).remaining == 59
     with pytest.raises(ValueError, match="'rpm', 'tpm'"):
-        await permit.settle({"tpm": 3})
+        await charge.settle({"tpm": 3})
     with pytest.raises(ValueError, match="cost"):
-        await permit.settle(-1)
+        await charge.settle(-1)
     with pytest.raises(TypeError, match="cost"):
-        await permit.settle(True)
+        await charge.settle(True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -144,7 +144,7 @@ async def test_a_penalty_slows_everybody_down(coord: Any, other_coord: Any, kind
 @pytest.mark.parametrize("kind", KINDS)
 def test_after_a_penalty_things_go_on(kind: str) -> None:
     with time_machine.travel(1_700_000_000, tick=False) as clock, Coord.connect("memory://") as hub:
-        api = limiter(hub, kind, limit=5, period=5)
+        api = limiter(hub, kind, limit=5, per=5)
         for _ in range(100):
             api.penalize("u", until=7)
         clock.shift(7 - 0.000_002)
@@ -153,17 +153,17 @@ def test_after_a_penalty_things_go_on(kind: str) -> None:
         assert api.try_acquire("u")
         api.refund("u", 5)
         clock.shift(11)
-        assert api.try_acquire("u", 5)
+        assert api.try_acquire("u", cost=5)
 
 
 def test_a_penalty_frees_nothing() -> None:
     with time_machine.travel(1_700_000_000, tick=False) as clock, Coord.connect("memory://") as hub:
         for kind in KINDS:
-            api = limiter(hub, kind, limit=5, period=100, name=kind)
-            api.try_acquire("u", 4)
+            api = limiter(hub, kind, limit=5, per=100, name=kind)
+            api.try_acquire("u", cost=4)
             api.penalize("u", until=1)
             clock.shift(1.1)
-            assert api.peek("u").remaining <= 1
+            assert api.status("u").remaining <= 1
 
 
 def test_a_penalty_and_its_repetition_take_no_more_memory_than_one(real_server: str, prefix: str) -> None:
@@ -194,7 +194,7 @@ async def test_corrections_change_nothing_for_a_denied_bystander(
     coord: Any, client: Any, prefix: str
 ) -> None:
     api = limiter(coord, "exact", limit=2)
-    await api.try_acquire("u", 2)
+    await api.try_acquire("u", cost=2)
     before = dump(client, prefix)
     await api.refund("another")
 

@@ -1,4 +1,4 @@
-"""Decorators, slots, shadow mode, the hook, and headers."""
+"""Decorators, blocks, shadow mode, the hook, and headers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_function_is_limited_by_its_arguments() -> None:
     with Coord.connect("memory://") as hub:
         api = hub.token_bucket("api", "2/hour")
 
-        @api.limit(lambda user, *, loud=False: f"user:{user}", timeout=0)
+        @api.around(lambda user, *, loud=False: f"user:{user}", timeout=0)
         def greet(user: str, *, loud: bool = False) -> str:
             """Greet."""
             return user.upper() if loud else user
@@ -31,7 +31,9 @@ def test_a_function_is_limited_by_its_arguments() -> None:
         assert greet("bob") == "bob"
         assert (greet.__name__, greet.__doc__) == ("greet", "Greet.")
 
-        @hub.limits(api, hub.token_bucket("tpm", "9/hour")).limit("all", {"api": 1, "tpm": 5}, timeout=0)
+        both = hub.limits(api, hub.token_bucket("tpm", "9/hour"))
+
+        @both.around("all", cost={"api": 1, "tpm": 5}, timeout=0)
         def costly() -> int:
             return 5
 
@@ -44,7 +46,7 @@ async def test_a_coroutine_function_is_limited() -> None:
     async with AsyncCoord.connect("memory://") as hub:
         api = hub.token_bucket("api", "2/hour")
 
-        @api.limit("all", 2, timeout=0)
+        @api.around("all", cost=2, timeout=0)
         async def work(x: int) -> int:
             return x + 1
 
@@ -53,43 +55,43 @@ async def test_a_coroutine_function_is_limited() -> None:
             await work(1)
 
         with pytest.raises(TypeError, match="use Coord"):
-            api.limit("x")(lambda: None)
+            api.around("x")(lambda: None)
         with Coord.connect("memory://") as sync, pytest.raises(TypeError, match="use AsyncCoord"):
-            sync.token_bucket("b", "1/s").limit("x")(work)
+            sync.token_bucket("b", "1/s").around("x")(work)
 
 
-async def test_a_slot_is_a_permit_for_a_block(coord: Any) -> None:
+async def test_a_block_has_its_charge(coord: Any) -> None:
     api = limiter(coord, "bucket", limit=5)
-    async with api.slot("u", 3) as permit:
-        assert permit.decision.remaining == 2
-        await permit.settle(1)
-    assert (await api.peek("u")).remaining == 4
+    async with api.charge("u", cost=3) as charge:
+        assert charge.decision.remaining == 2
+        await charge.settle(1)
+    assert (await api.status("u")).remaining == 4
     with pytest.raises(RateLimited):
-        async with api.slot("u", 5, timeout=0):
+        async with api.charge("u", cost=5, timeout=0):
             pytest.fail("the block must not run")
-    slot = api.slot("u")
-    async with slot:
+    block = api.charge("u")
+    async with block:
         pass
     with pytest.raises(RuntimeError, match="used before"):
-        async with slot:
+        async with block:
             pass
 
 
-async def test_a_slot_gives_back_after_the_exceptions_named(coord: Any) -> None:
+async def test_a_block_gives_back_after_the_exceptions_named(coord: Any) -> None:
     api = limiter(coord, "bucket", limit=5)
     with pytest.raises(ConnectionError):
-        async with api.slot("u", 3, refund_on=(ConnectionError,)):
+        async with api.charge("u", cost=3, refund_on=(ConnectionError,)):
             raise ConnectionResetError
-    assert (await api.peek("u")).remaining == 5
+    assert (await api.status("u")).remaining == 5
     with pytest.raises(ValueError, match="mine"):
-        async with api.slot("u", 3, refund_on=(ConnectionError,)):
+        async with api.charge("u", cost=3, refund_on=(ConnectionError,)):
             raise ValueError("mine")
-    assert (await api.peek("u")).remaining == 2
+    assert (await api.status("u")).remaining == 2
     both = coord.limits(api, limiter(coord, "fixed", limit=9, name="other"))
     with pytest.raises(ConnectionError):
-        async with both.slot("u", {"api": 1, "other": 4}, refund_on=(ConnectionError,)):
+        async with both.charge("u", cost={"api": 1, "other": 4}, refund_on=(ConnectionError,)):
             raise ConnectionError
-    assert [part.remaining for part in (await both.peek("u")).parts] == [2, 9]
+    assert [part.remaining for part in (await both.status("u")).parts] == [2, 9]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -105,10 +107,10 @@ async def test_shadow_mode_charges_and_never_denies(coord: Any, kind: str) -> No
     assert answers[2].retry_after > 0
     assert [one.source for one in answers] == ["redis", "redis", "redis", "cache"]
     assert seen == answers
-    permit = await shadow.acquire("u", timeout=0)
-    assert permit.decision.shadowed
-    await permit.settle(0)
-    assert (await limiter(coord, kind, limit=2).peek("u")).remaining == 0, "what was not charged stays so"
+    charge = await shadow.acquire("u", timeout=0)
+    assert charge.decision.shadowed
+    await charge.settle(0)
+    assert (await limiter(coord, kind, limit=2).status("u")).remaining == 0, "what was not charged stays so"
     assert not await limiter(coord, kind, limit=2).try_acquire("u")
 
 
@@ -128,9 +130,9 @@ async def test_a_hook_sees_every_decision(coord: Any, caplog: pytest.LogCaptureF
         (True, "redis"), (True, "lease"), (False, "redis"), (False, "cache"), (False, "redis"),
     ]  # fmt: skip
     assert "on_decision failed" in caplog.text
-    soon = limiter(coord, "bucket", limit=50, period=1, name="soon", on_decision=hook)
-    await soon.acquire("u", 50)
-    await soon.acquire("u", 1)
+    soon = limiter(coord, "bucket", limit=50, per=1, name="soon", on_decision=hook)
+    await soon.acquire("u", cost=50)
+    await soon.acquire("u", cost=1)
     assert seen[-1][3] > 0
 
 

@@ -50,7 +50,7 @@ async def test_a_hot_denied_key_costs_no_round_trip(coord: Any, kind: str) -> No
     hub = getattr(coord, "_inner", coord)
     clock, answers = set_clock(coord), spy_on(hub)
     api = limiter(coord, kind, limit=2, deny_cache=5)
-    await api.try_acquire("u", 2)
+    await api.try_acquire("u", cost=2)
     denied = await api.try_acquire("u")
     asked = len(answers)
     clock.time += 1
@@ -67,7 +67,7 @@ async def test_a_hot_denied_key_costs_no_round_trip(coord: Any, kind: str) -> No
 
 async def test_a_remembered_denial_ends_when_the_call_becomes_possible(coord: Any) -> None:
     clock = set_clock(coord)
-    api = coord.fixed_window("api", limit=1, period=0.03, deny_cache=60)
+    api = coord.fixed_window("api", limit=1, per=0.03, deny_cache=60)
     import anyio
 
     while denied := await api.try_acquire("u"):
@@ -80,18 +80,19 @@ async def test_a_remembered_denial_ends_when_the_call_becomes_possible(coord: An
 async def test_denials_are_told_apart_by_cost_policy_and_key(coord: Any) -> None:
     set_clock(coord)
     api = limiter(coord, "bucket", limit=5, deny_cache=5)
-    await api.try_acquire("u", 3)
-    assert not await api.try_acquire("u", 3)
-    assert (await api.try_acquire("u", 3)).source == "cache"
+    await api.try_acquire("u", cost=3)
+    assert not await api.try_acquire("u", cost=3)
+    assert (await api.try_acquire("u", cost=3)).source == "cache"
 
-    assert await api.try_acquire("u", 1), "a smaller cost was not denied"
-    assert await limiter(coord, "bucket", limit=50, deny_cache=5).try_acquire("u", 3), "nor by another policy"
-    assert (await api.try_acquire("v", 3)).source == "redis"
+    assert await api.try_acquire("u", cost=1), "a smaller cost was not denied"
+    wider = limiter(coord, "bucket", limit=50, deny_cache=5)
+    assert await wider.try_acquire("u", cost=3), "nor by another policy"
+    assert (await api.try_acquire("v", cost=3)).source == "redis"
     twin = limiter(coord, "bucket", limit=5, deny_cache=5)
-    assert (await twin.try_acquire("u", 3)).source == "cache", "the same policy of the same Coord"
+    assert (await twin.try_acquire("u", cost=3)).source == "cache", "the same policy of the same Coord"
     for wrong in (True, 3.0):
         with pytest.raises(TypeError):
-            await api.try_acquire("u", wrong)
+            await api.try_acquire("u", cost=wrong)
 
 
 @pytest.mark.parametrize("how", ["reset", "refund", "settle", "several"])
@@ -99,26 +100,26 @@ async def test_own_refunds_and_resets_clear_what_is_remembered(coord: Any, how: 
     set_clock(coord)
     api = limiter(coord, "bucket", limit=5, deny_cache=5)
     other = limiter(coord, "bucket", limit=6, deny_cache=5)
-    permit = await api.acquire("u", 5)
-    assert not await api.try_acquire("u", 2)
-    assert not await other.try_acquire("u", 2)
+    charge = await api.acquire("u", cost=5)
+    assert not await api.try_acquire("u", cost=2)
+    assert not await other.try_acquire("u", cost=2)
     if how == "reset":
         await other.reset("u")
     elif how == "refund":
         await other.refund("u", 5)
     elif how == "settle":
-        await permit.settle(1)
+        await charge.settle(1)
     else:
         await coord.limits(other).reset("u")
 
-    assert await api.try_acquire("u", 2)
-    assert (await other.try_acquire("u", 2)).source == "redis"
+    assert await api.try_acquire("u", cost=2)
+    assert (await other.try_acquire("u", cost=2)).source == "redis"
 
 
 async def test_what_is_remembered_is_bounded(coord: Any) -> None:
     clock = set_clock(coord)
     api = limiter(coord, "bucket", limit=100)
-    store, decision = flow_of(api)._denials, await api.peek("u", 100)
+    store, decision = flow_of(api)._denials, await api.status("u", cost=100)
     for number in range(MOST_KEYS + 10):
         store.remember(f"u{number}", 1, decision, asked=clock.time, longest=5)
     for cost in range(1, 2 * MOST_COSTS):
@@ -152,42 +153,42 @@ async def test_tokens_taken_in_advance_are_served_without_asking(
     hub = getattr(coord, "_inner", coord)
     set_clock(coord)
     answers = spy_on(hub)
-    api = limiter(coord, kind, limit=25, period=3600, prefetch=9)
+    api = limiter(coord, kind, limit=25, per=3600, prefetch=9)
     decisions = [await api.try_acquire("u") for _ in range(30)]
 
     assert [bool(one) for one in decisions] == [True] * 25 + [False] * 5, "never more than was charged"
     assert len(answers) == 3 + 5
     assert [one.source for one in decisions[:11]] == ["redis", *["lease"] * 9, "redis"]
     assert [one.remaining for one in decisions[:25]] == list(range(24, -1, -1))
-    assert (await limiter(other_coord, kind, limit=25, period=3600).peek("u")).remaining == 0
+    assert (await limiter(other_coord, kind, limit=25, per=3600).status("u")).remaining == 0
     await api.refund("u", 25)
     await api.try_acquire("u")
     for wrong in (True, 1.0, -1):
         with pytest.raises((TypeError, ValueError)):
-            await api.try_acquire("u", wrong)
+            await api.try_acquire("u", cost=wrong)
 
 
 async def test_what_was_taken_and_not_used_is_given_back_on_close(
     server: str, flavour: str, prefix: str, client: Any
 ) -> None:
     with Coord.connect(server, prefix=prefix) as looking:
-        window = looking.fixed_window("api", limit=100, period=60)
+        window = looking.fixed_window("api", limit=100, per=60)
         if flavour == "sync":
             with Coord.connect(server, prefix=prefix) as hub:
-                assert hub.fixed_window("api", limit=100, period=60, prefetch=20).try_acquire("u")
-                assert window.peek("u").remaining == 79
+                assert hub.fixed_window("api", limit=100, per=60, prefetch=20).try_acquire("u")
+                assert window.status("u").remaining == 79
         else:
             async with AsyncCoord.connect(server, prefix=prefix) as twin:
-                assert await twin.fixed_window("api", limit=100, period=60, prefetch=20).try_acquire("u")
-                assert window.peek("u").remaining == 79
+                assert await twin.fixed_window("api", limit=100, per=60, prefetch=20).try_acquire("u")
+                assert window.status("u").remaining == 79
 
-        assert window.peek("u").remaining == 99
+        assert window.status("u").remaining == 99
         window.reset("u")
 
 
 async def test_what_was_taken_in_advance_lapses(coord: Any) -> None:
     clock = set_clock(coord)
-    api = coord.fixed_window("api", limit=10, period=60, prefetch=4, deny_cache=0)
+    api = coord.fixed_window("api", limit=10, per=60, prefetch=4, deny_cache=0)
     await api.try_acquire("u")
     clock.time += 0.9
     assert (await api.try_acquire("u")).source == "lease"
@@ -201,7 +202,7 @@ def test_threads_that_share_what_was_taken_never_serve_it_twice(real_server: str
     admitted: list[bool] = []
     with Coord.connect(real_server, prefix=prefix) as hub:
         set_clock(hub)
-        api = hub.fixed_window("api", limit=200, period=3600, prefetch=7, deny_cache=0)
+        api = hub.fixed_window("api", limit=200, per=3600, prefetch=7, deny_cache=0)
 
         def work() -> None:
             admitted.extend(bool(api.try_acquire("u")) for _ in range(60))
@@ -252,7 +253,7 @@ async def test_a_fallback_answers_and_says_so(coord: Any, policy: str) -> None:
         expected = {"allow": [True] * 5, "deny": [False] * 5, "local": [True] * 3 + [False] * 2}[policy]
         assert [bool(one) for one in answers] == expected
         assert all(one.retry_after > 0 for one in answers if not one)
-        assert (await api.peek("u")).source == "fallback"
+        assert (await api.status("u")).source == "fallback"
         await api.refund("u")
         await api.penalize("u", until=3)
 
@@ -261,22 +262,22 @@ async def test_a_fallback_answers_and_says_so(coord: Any, policy: str) -> None:
 async def test_a_local_limiter_has_its_share_and_its_own_time(coord: Any, kind: str) -> None:
     clock = set_clock(coord)
     broken(coord)
-    api = limiter(coord, kind, limit=12, period=60, on_error="local", share=0.25)
+    api = limiter(coord, kind, limit=12, per=60, on_error="local", share=0.25)
     assert [bool(await api.try_acquire("u")) for _ in range(4)] == [True, True, True, False]
-    denied = await api.try_acquire("u", 2)
+    denied = await api.try_acquire("u", cost=2)
     assert denied.limit == 3
     clock.time += denied.retry_after - 0.001
-    assert not await api.try_acquire("u", 2)
+    assert not await api.try_acquire("u", cost=2)
     clock.time += 0.002
-    assert await api.try_acquire("u", 2)
-    assert not await api.try_acquire("u", 12), "more than the share is never allowed"
+    assert await api.try_acquire("u", cost=2)
+    assert not await api.try_acquire("u", cost=12), "more than the share is never allowed"
 
 
 def test_a_local_window_never_admits_more_than_an_exact_one() -> None:
     with Coord.connect(NOWHERE) as hub:
         clock = set_clock(hub)
         broken(hub)
-        api = hub.sliding_window("w", limit=7, period=10, on_error="local")
+        api = hub.sliding_window("w", limit=7, per=10, on_error="local")
         admitted: list[float] = []
         for _ in range(2000):
             clock.time += 0.037
@@ -291,13 +292,13 @@ async def test_several_fall_back_together(coord: Any) -> None:
     broken(coord)
     rpm, tpm = coord.token_bucket("rpm", "3/minute"), coord.token_bucket("tpm", "100/minute")
     both = coord.limits(rpm, tpm, on_error="local")
-    assert (await both.try_acquire("u", {"rpm": 1, "tpm": 90})).source == "fallback"
-    denied = await both.try_acquire("u", {"rpm": 1, "tpm": 90})
+    assert (await both.try_acquire("u", cost={"rpm": 1, "tpm": 90})).source == "fallback"
+    denied = await both.try_acquire("u", cost={"rpm": 1, "tpm": 90})
     assert (denied.allowed, denied.name) == (False, "tpm")
     assert [part.remaining for part in denied.parts] == [2, 10], "all or none"
-    permit = await coord.limits(rpm, tpm, on_error="allow").acquire("u", 1)
-    await permit.settle({"rpm": 1, "tpm": 7})
-    assert permit.decision.source == "fallback"
+    charge = await coord.limits(rpm, tpm, on_error="allow").acquire("u", cost=1)
+    await charge.settle({"rpm": 1, "tpm": 7})
+    assert charge.decision.source == "fallback"
 
 
 async def test_a_denial_never_leads_to_a_fallback(coord: Any) -> None:
@@ -319,7 +320,7 @@ async def test_what_is_not_the_servers_trouble_is_raised_all_the_same(
         await api.try_acquire("u")
     client.delete(f"{prefix}:bucket:{{u}}:api")
     with pytest.raises(ValueError, match="cost"):
-        await api.try_acquire("u", 99)
+        await api.try_acquire("u", cost=99)
     getattr(coord, "_inner", coord)._port._closed = True
     with pytest.raises(RuntimeError, match="closed"):
         await api.try_acquire("u")
@@ -340,7 +341,7 @@ async def test_a_charge_whose_reply_was_lost_is_not_sent_again(coord: Any, clien
     hub._port.run = run
 
     assert (decision.source, sent) == ("fallback", [False])
-    assert (await limiter(coord, "bucket", limit=5).peek("u")).remaining == 4, "charged once"
+    assert (await limiter(coord, "bucket", limit=5).status("u")).remaining == 4, "charged once"
 
 
 async def test_asking_has_a_budget(coord: Any) -> None:
@@ -356,7 +357,7 @@ async def test_asking_has_a_budget(coord: Any) -> None:
     await limiter(coord, "bucket").try_acquire("u")
     await limiter(coord, "bucket", on_error="deny").try_acquire("u")
     await limiter(coord, "bucket", on_error="deny", budget=0.25).try_acquire("u")
-    await limiter(coord, "bucket", budget=0.5).peek("u")
+    await limiter(coord, "bucket", budget=0.5).status("u")
 
     assert budgets == [None, 0.1, 0.25, 0.5]
 
@@ -394,10 +395,10 @@ def test_the_breaker_lets_one_try_at_a_time_and_closes_again() -> None:
 
 async def test_waiting_falls_back_too(coord: Any) -> None:
     broken(coord)
-    local = limiter(coord, "bucket", limit=1, period=0.03, on_error="local")
+    local = limiter(coord, "bucket", limit=1, per=0.03, on_error="local")
     assert (await local.acquire("u")).decision.source == "fallback"
     assert (await local.acquire("u")).decision
-    slow = limiter(coord, "bucket", limit=1, period=60, name="slow", on_error="local")
+    slow = limiter(coord, "bucket", limit=1, per=60, name="slow", on_error="local")
     assert (await slow.acquire("u")).decision
     with pytest.raises(RateLimited):
         await slow.acquire("u", timeout=1)

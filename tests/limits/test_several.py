@@ -22,13 +22,13 @@ pytestmark = pytest.mark.anyio
 
 def llm(coord: Any, rpm: int = 3, tpm: int = 1000) -> Any:
     return coord.limits(
-        coord.token_bucket("rpm", rate=rpm, period=60), coord.token_bucket("tpm", rate=tpm, period=60)
+        coord.token_bucket("rpm", rate=rpm, per=60), coord.token_bucket("tpm", rate=tpm, per=60)
     )
 
 
 async def test_all_are_charged_each_at_its_own_cost(coord: Any, client: Any, prefix: str) -> None:
     both = llm(coord)
-    decision = await both.try_acquire("openai", {"rpm": 1, "tpm": 900})
+    decision = await both.try_acquire("openai", cost={"rpm": 1, "tpm": 900})
 
     assert decision
     assert (decision.name, decision.limit, decision.remaining) == ("tpm", 1000, 100), "the one that binds"
@@ -38,9 +38,9 @@ async def test_all_are_charged_each_at_its_own_cost(coord: Any, client: Any, pre
 
 async def test_none_is_charged_if_one_denies(coord: Any, client: Any, prefix: str) -> None:
     both = llm(coord)
-    await both.try_acquire("openai", {"rpm": 1, "tpm": 900})
+    await both.try_acquire("openai", cost={"rpm": 1, "tpm": 900})
     before = dump(client, prefix)
-    denied = await both.try_acquire("openai", {"rpm": 1, "tpm": 200})
+    denied = await both.try_acquire("openai", cost={"rpm": 1, "tpm": 200})
 
     assert not denied
     assert same(before, dump(client, prefix))
@@ -48,8 +48,8 @@ async def test_none_is_charged_if_one_denies(coord: Any, client: Any, prefix: st
     assert denied.retry_after == pytest.approx(6, abs=0.5)
     assert [part.allowed for part in denied.parts] == [True, False]
     assert [part.retry_after for part in denied.parts] == [0, denied.retry_after]
-    assert await both.try_acquire("openai", {"rpm": 2, "tpm": 0}), "what costs nothing is not asked"
-    denied = await both.try_acquire("openai", {"rpm": 1, "tpm": 1})
+    assert await both.try_acquire("openai", cost={"rpm": 2, "tpm": 0}), "what costs nothing is not asked"
+    denied = await both.try_acquire("openai", cost={"rpm": 1, "tpm": 1})
     assert denied.name == "rpm"
 
 
@@ -58,8 +58,8 @@ def test_it_is_one_command(real_server: str, prefix: str) -> None:
         both = llm(hub)
         both.try_acquire("u")
         client.config_resetstat()
-        both.try_acquire("u", {"rpm": 1, "tpm": 5})
-        both.acquire("u", {"rpm": 1, "tpm": 5}).settle({"rpm": 1, "tpm": 9})
+        both.try_acquire("u", cost={"rpm": 1, "tpm": 5})
+        both.acquire("u", cost={"rpm": 1, "tpm": 5}).settle({"rpm": 1, "tpm": 9})
         calls = client.info("commandstats")["cmdstat_evalsha"]["calls"]
         client.delete(*keys_of(client, prefix))
 
@@ -93,9 +93,9 @@ def test_several_equal_their_models(kinds: list[str], steps: list[tuple[int, lis
             named = {f"{at}": costs[at] for at in range(len(pairs))}
             at = max((fits_at(model, now, cost) for model, cost in wanted), default=now)
             if waits and wanted:
-                together.acquire("u", named)
+                together.acquire("u", cost=named)
             else:
-                assert together.try_acquire("u", named).allowed is (at == now)
+                assert together.try_acquire("u", cost=named).allowed is (at == now)
             assert answers[-1].wait == at - now
             if at == now or waits:
                 for model, cost in wanted:
@@ -111,15 +111,15 @@ async def test_a_turn_is_booked_in_all_for_the_same_moment(coord: Any) -> None:
 
     hub._port.sleep = nap
     both = llm(coord)
-    await both.acquire("u", {"rpm": 1, "tpm": 1000})
+    await both.acquire("u", cost={"rpm": 1, "tpm": 1000})
     with pytest.raises(RateLimited, match="'tpm'"):
-        await both.acquire("u", {"rpm": 1, "tpm": 500}, timeout=29)
-    assert (await both.peek("u")).parts[0].remaining == 2, "nothing was booked"
-    permit = await both.acquire("u", {"rpm": 1, "tpm": 500}, timeout=31)
+        await both.acquire("u", cost={"rpm": 1, "tpm": 500}, timeout=29)
+    assert (await both.status("u")).parts[0].remaining == 2, "nothing was booked"
+    charge = await both.acquire("u", cost={"rpm": 1, "tpm": 500}, timeout=31)
 
-    assert permit.decision.delay == pytest.approx(30, abs=0.5)
-    assert naps == [permit.decision.delay]
-    assert not await both.try_acquire("u", {"rpm": 3, "tpm": 0})
+    assert charge.decision.delay == pytest.approx(30, abs=0.5)
+    assert naps == [charge.decision.delay]
+    assert not await both.try_acquire("u", cost={"rpm": 3, "tpm": 0})
 
 
 def test_an_interrupted_turn_is_undone_in_all() -> None:
@@ -129,12 +129,12 @@ def test_an_interrupted_turn_is_undone_in_all() -> None:
     with time_machine.travel(START / 1e6, tick=False), Coord.connect("memory://") as hub:
         hub._port.sleep = interrupted  # type: ignore[method-assign]
         every = hub.limits(*(pair(hub, kind, 7, 1, kind)[0] for kind in KINDS))
-        every.try_acquire("u", 3)
-        before = every.peek("u", 7)
+        every.try_acquire("u", cost=3)
+        before = every.status("u", cost=7)
         with pytest.raises(KeyboardInterrupt):
-            every.acquire("u", 7)
+            every.acquire("u", cost=7)
 
-        assert every.peek("u", 7) == before
+        assert every.status("u", cost=7) == before
 
 
 def test_threads_never_charge_one_without_the_other(real_server: str, prefix: str) -> None:
@@ -144,14 +144,14 @@ def test_threads_never_charge_one_without_the_other(real_server: str, prefix: st
         admitted: list[bool] = []
 
         def work() -> None:
-            admitted.extend(bool(both.try_acquire("u", {"rpm": 1, "tpm": 3})) for _ in range(15))
+            admitted.extend(bool(both.try_acquire("u", cost={"rpm": 1, "tpm": 3})) for _ in range(15))
 
         threads = [threading.Thread(target=work) for _ in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        left = rpm.peek("u").remaining, tpm.peek("u").remaining
+        left = rpm.status("u").remaining, tpm.status("u").remaining
         both.reset("u")
 
         assert (admitted.count(True), left) == (33, (27, 1))
@@ -159,7 +159,7 @@ def test_threads_never_charge_one_without_the_other(real_server: str, prefix: st
 
 def per_user(coord: Any) -> Any:
     return coord.limits(
-        coord.token_bucket("user", rate=2, period=3600), coord.fixed_window("all", limit=3, period=60)
+        coord.token_bucket("user", rate=2, per=3600), coord.fixed_window("all", limit=3, per=60)
     )
 
 
@@ -180,16 +180,31 @@ async def test_limits_of_different_subjects(coord: Any, client: Any, prefix: str
     assert await both.try_acquire(of("bob"))
     denied = await both.try_acquire(of("bob"))
     assert (denied.allowed, denied.name) == (False, "all")
-    looked = await both.peek(of("bob"))
+    looked = await both.status(of("bob"))
     assert [part.remaining for part in looked.parts] == [1, 0], "what was charged first is given back"
-    assert (await both.peek(of("bob"), 1)).name == "all", "to look gives nothing back either"
+    assert (await both.status(of("bob"), cost=1)).name == "all", "to look gives nothing back either"
     with pytest.raises(RateLimited):
         await both.acquire(of("bob"), timeout=0)
-    assert [part.remaining for part in (await both.peek(of("bob"))).parts] == [1, 0]
+    assert [part.remaining for part in (await both.status(of("bob"))).parts] == [1, 0]
     await both.refund(of("bob"))
-    assert [part.remaining for part in (await both.peek(of("bob"))).parts] == [2, 1]
+    assert [part.remaining for part in (await both.status(of("bob"))).parts] == [2, 1]
     await both.reset(of("ann"))
-    assert [part.remaining for part in (await both.peek(of("ann"))).parts] == [2, 3]
+    assert [part.remaining for part in (await both.status(of("ann"))).parts] == [2, 3]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_penalty_closes_every_one_of_them(coord: Any, together: bool) -> None:
+    if not together:
+        getattr(coord, "_inner", coord)._port.one_slot = lambda: False
+    both = per_user(coord)
+    where = {"user": "ann", "all": "everyone"}
+    await both.penalize(where, until=30)
+
+    assert [part.retry_after > 29 for part in (await both.status(where, cost=1)).parts] == [True, True]
+    assert not await both.try_acquire({"user": "bob", "all": "everyone"}), "all is closed to whoever asks"
+    assert await both.try_acquire({"user": "bob", "all": "others"})
+    with pytest.raises(ValueError, match="until"):
+        await both.penalize(where, until=-1)
 
 
 async def test_an_interrupted_turn_of_different_subjects_is_undone(coord: Any) -> None:
@@ -205,11 +220,11 @@ async def test_an_interrupted_turn_of_different_subjects_is_undone(coord: Any) -
     hub._port.sleep = interrupted
     both = per_user(coord)
     where = {"user": "ann", "all": "everyone"}
-    await both.try_acquire(where, {"user": 0, "all": 3})
+    await both.try_acquire(where, cost={"user": 0, "all": 3})
     with pytest.raises(Stop):
         await both.acquire(where)
 
-    assert [part.remaining for part in (await both.peek(where)).parts] == [2, 0]
+    assert [part.remaining for part in (await both.status(where)).parts] == [2, 0]
 
 
 def test_what_cannot_be_asked_together_is_refused() -> None:
@@ -232,5 +247,5 @@ def test_what_cannot_be_asked_together_is_refused() -> None:
         ]  # fmt: skip
         for key, cost, error in wrong:
             with pytest.raises(error):
-                both.try_acquire(key, cost)
+                both.try_acquire(key, cost=cost)
         assert repr(both) == "<Limits 'b', 'c'>"

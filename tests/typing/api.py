@@ -14,13 +14,14 @@ import valkey.asyncio
 from coord import (
     AdmissionPermit,
     AsyncAdmissionPermit,
+    AsyncCharge,
     AsyncConcurrencyPermit,
     AsyncCoord,
     AsyncLease,
     AsyncLock,
     AsyncLocks,
-    AsyncPermit,
     AsyncSelection,
+    Charge,
     Cohort,
     ConcurrencyHolder,
     ConcurrencyPermit,
@@ -32,7 +33,6 @@ from coord import (
     Lease,
     Lock,
     Locks,
-    Permit,
     RetentionTable,
     Selection,
     Submission,
@@ -84,23 +84,32 @@ def sync(hub: Coord) -> None:
     hub.locks("x", wait="pol")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     hub.lock("x", renew_in="thread")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     hub.locks("x", renew_in="thread")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    bucket = hub.token_bucket("b", rate=0.5, period=timedelta(minutes=1), burst=3)
+    bucket = hub.token_bucket("b", rate=0.5, per=timedelta(minutes=1), burst=3)
     assert_type(bucket.try_acquire("k", cost=2), Decision)
-    assert_type(bucket.peek("k").retry_after, float)
-    window = hub.sliding_window("w", limit=1, period=1, precision="exact", on_error="local", share=0.5)
+    assert_type(bucket.status("k").retry_after, float)
+    window = hub.sliding_window("w", limit=1, per=1, precision="exact", on_error="local", share=0.5)
     assert_type(window.try_acquire("k"), Decision)
-    permit = hub.limits(bucket, window, hub.fixed_window("f", "9/s")).acquire("k", {"b": 1, "w": 2, "f": 3})
-    assert_type(permit, Permit)
-    assert_type(permit.settle({"b": 1, "w": 2, "f": 3}), None)
-    with bucket.slot("k", timeout=1) as held:
-        assert_type(held.decision.headers("x"), dict[str, str])
+    together = hub.limits(bucket, window, hub.fixed_window("f", "9/s"))
+    charge = together.acquire("k", cost={"b": 1, "w": 2, "f": 3})
+    assert_type(charge, Charge)
+    assert_type(charge.settle({"b": 1, "w": 2, "f": 3}), None)
+    assert_type(together.status({"b": "k", "w": "k", "f": "all"}).parts, tuple[Decision, ...])
+    assert_type(together.penalize("k", until=timedelta(seconds=3)), None)
+    assert_type(together.refund("k", {"b": 1, "w": 0, "f": 0}), None)
+    with bucket.charge("k", cost=2, timeout=1, refund_on=(OSError,)) as charged:
+        assert_type(charged, Charge)
+        assert_type(charged.decision.headers("x"), dict[str, str])
 
-    @bucket.limit(str)
+    @bucket.around(str, cost=2)
     def limited(user: int) -> bytes:
         return b""
 
     assert_type(limited(3), bytes)
     hub.token_bucket("b", "1/s", on_error="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.sliding_window("w", "1/s", precision="exakt")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    bucket.try_acquire("k").headers("xx")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    bucket.try_acquire("k", 2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    hub.fixed_window("f", limit=1, period=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     hub.limits(bucket, prefetch=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     downloads = hub.concurrency_limit("d", limit=5, ttl=timedelta(seconds=1), fair=True)
     assert_type(downloads.try_acquire("k", 2), ConcurrencyPermit | None)
@@ -175,9 +184,12 @@ async def asynchronous(hub: AsyncCoord) -> None:
     hub.locks("x", renew_in="process")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     bucket = hub.token_bucket("b", "1/s burst 5", prefetch=3)
     assert_type(await bucket.try_acquire("k"), Decision)
-    assert_type(await hub.limits(bucket).acquire("k", timeout=3), AsyncPermit)
+    assert_type(await hub.limits(bucket).acquire("k", timeout=3), AsyncCharge)
+    async with bucket.charge("k") as charged:
+        assert_type(charged, AsyncCharge)
+    assert_type(await bucket.status("k", cost=1), Decision)
 
-    @bucket.limit("k")
+    @bucket.around("k")
     async def limited(user: int) -> bytes:
         return b""
 

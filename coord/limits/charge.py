@@ -1,4 +1,4 @@
-"""Possession of what was charged: a permit, whose cost can be corrected, and a block that holds one."""
+"""The receipt for what was charged, by which it can be corrected; and a block that has one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from coord.limits.decision import Decision
     from coord.limits.gate import Gate, Verdict
 
-__all__ = ["AsyncPermit", "AsyncSlot", "Cost", "costs_of"]
+__all__ = ["AsyncCharge", "AsyncCharging", "Cost", "costs_of"]
 
 Cost = int | Mapping[str, int]
 """One number for all limits, or a number for each by its limiter's name."""
@@ -37,8 +37,8 @@ def costs_of(cost: Cost, names: Iterable[str], *, at_least: int) -> dict[str, in
     return {name: integer(cost[name], f"cost[{name!r}]", at_least=at_least) for name in wanted}
 
 
-class AsyncPermit:
-    """Leave to go ahead once, and what was charged for it. Made by ``acquire()`` and ``slot()``.
+class AsyncCharge:
+    """The receipt for what was charged: leave to go ahead once. Made by ``acquire()`` and ``charge()``.
 
     Attributes:
         key: Whom or what was charged.
@@ -47,8 +47,8 @@ class AsyncPermit:
 
     def __init__(self, gate: Gate, key: str, verdict: Verdict) -> None:
         self._gate = gate
-        self._charges = verdict.charges
-        self._charged = {item.policy.name: item.cost for charge in verdict.charges for item in charge.group}
+        self._debits = verdict.debits
+        self._charged = {item.policy.name: item.cost for debit in verdict.debits for item in debit.group}
         self.key = key
         self.decision: Decision = verdict.decision
 
@@ -74,16 +74,16 @@ class AsyncPermit:
         """
         names = self._charged or [part.name for part in self.decision.parts or (self.decision,)]
         wanted = costs_of(cost, names, at_least=0)
-        for charge in self._charges:
+        for debit in self._debits:
             changed = tuple(
                 item._replace(cost=more)
-                for item in charge.group
+                for item in debit.group
                 if (more := wanted[item.policy.name] - self._charged[item.policy.name])
             )
             if not changed:
                 continue
             self._charged.update((item.policy.name, wanted[item.policy.name]) for item in changed)
-            answer = await self._gate.correct(changed, charge.answer.moment)
+            answer = await self._gate.correct(changed, debit.answer.moment)
             for item, (_, done, _) in zip(changed, answer.rows if answer else (), strict=False):
                 if item.cost > 0:
                     self._charged[item.policy.name] += done - item.cost
@@ -97,31 +97,31 @@ class AsyncPermit:
         try:
             await self._gate.room.port.finish(self.refund())
         except Exception as problem:  # noqa: BLE001  # the body's own exception is the one to see
-            error.add_note(f"and on giving the permit back: {type(problem).__name__}: {problem}")
+            error.add_note(f"and on giving back what was charged: {type(problem).__name__}: {problem}")
 
 
-class AsyncSlot:
-    """A permit for one ``with`` block. Made by ``slot()``; good for one use."""
+class AsyncCharging:
+    """A charge for one ``with`` block. Made by ``charge()``; good for one use."""
 
     def __init__(
         self,
-        acquire: Callable[[], Coroutine[object, None, AsyncPermit]],
+        acquire: Callable[[], Coroutine[object, None, AsyncCharge]],
         refund_on: tuple[type[BaseException], ...],
     ) -> None:
         self._acquire = acquire
         self._refund_on = refund_on
-        self._permit: AsyncPermit | None = None
+        self._charge: AsyncCharge | None = None
 
-    async def __aenter__(self) -> AsyncPermit:
-        if self._permit is not None:
-            raise RuntimeError("this slot was used before; call slot() for each block")
-        self._permit = await self._acquire()
-        return self._permit
+    async def __aenter__(self) -> AsyncCharge:
+        if self._charge is not None:
+            raise RuntimeError("this block was used before; call charge() for each")
+        self._charge = await self._acquire()
+        return self._charge
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._permit is None:
-            raise RuntimeError("this slot was never entered")
+        if self._charge is None:
+            raise RuntimeError("this block was never entered")
         if isinstance(error, self._refund_on):
-            await self._permit._refund_after(error)
+            await self._charge._refund_after(error)
