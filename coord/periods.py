@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from coord._engine.checks import integer, one_of, seconds
@@ -28,20 +28,34 @@ if TYPE_CHECKING:
     from coord._engine.checks import Seconds
     from coord._engine.clock import ServerClock
 
-__all__ = ["Calendar", "Choice", "Group", "Instant", "Period"]
+__all__ = ["KINDS", "MOST", "Calendar", "Choice", "Group", "Instant", "Period", "PeriodKind", "Weekday"]
 
 Instant = datetime | date | float
 """A point in time: an aware ``datetime``, epoch seconds, or a ``date`` for the day it names."""
 
-KINDS = ("minute", "hour", "day", "week", "month", "year")
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-LONGER = {"minute": "hour", "hour": "day", "day": "month", "month": "year"}
+PeriodKind = Literal["minute", "hour", "day", "week", "month", "year"]
+"""A kind of period of the calendar."""
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+"""A day on which a week may begin."""
+
+KINDS: tuple[PeriodKind, ...] = get_args(PeriodKind)
+"""The kinds of period, short to long."""
+
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
+LONGER: dict[PeriodKind, PeriodKind] = {"minute": "hour", "hour": "day", "day": "month", "month": "year"}
 """What each kind of period makes up. A week may lie in two months and in two years, and makes up none."""
 
 MOST = 1000
+"""Periods in one read: two and a half years of days, and few enough keys for one step of a server."""
+
 FIRST_YEAR, LAST_YEAR = 1900, 9000
+"""Years of an instant: four digits, so that labels sort by time, and room for a period before and after."""
+
 _DAY = 86_400.0
-_RETAIN = {
+"""Seconds."""
+
+_RETAIN: dict[PeriodKind, float] = {
     "minute": _DAY,
     "hour": 31 * _DAY,
     "day": 400 * _DAY,
@@ -49,6 +63,8 @@ _RETAIN = {
     "month": 5 * 366 * _DAY,
     "year": 10 * 366 * _DAY,
 }
+"""Seconds that a period is kept after its end: so long that the same one of a period before may be compared,
+yesterday's hour or last year's day, and so short that what nobody reads is not kept for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +78,7 @@ class Period:
         end: The first moment after it, in UTC.
     """
 
-    kind: str
+    kind: PeriodKind
     label: str
     start: datetime
     end: datetime
@@ -80,7 +96,7 @@ class Choice:
         until: to the period of this one, or to the current one; otherwise the current one.
     """
 
-    kind: str
+    kind: PeriodKind
     at: tuple[Instant, ...] = ()
     last: int | None = None
     since: Instant | None = None
@@ -113,13 +129,13 @@ class Calendar:
 
     def __init__(
         self,
-        kinds: str | Sequence[str],
+        kinds: PeriodKind | Sequence[PeriodKind],
         tz: str | tzinfo,
         retain: Seconds | None,
         clock: ServerClock,
-        week_start: str = "monday",
+        week_start: Weekday = "monday",
     ) -> None:
-        self.kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+        self.kinds: tuple[PeriodKind, ...] = (kinds,) if isinstance(kinds, str) else tuple(kinds)
         if not self.kinds or len(set(self.kinds)) < len(self.kinds) or not set(self.kinds) <= set(KINDS):
             raise ValueError(f"period must be one or several of {', '.join(KINDS)}, not {kinds!r}")
         self._tz = _zone(tz)
@@ -163,7 +179,7 @@ class Calendar:
             raise ValueError(f"an instant must lie in the years {FIRST_YEAR} to {LAST_YEAR}, not {at!r}")
         return local
 
-    def period(self, kind: str, moment: datetime) -> Period:
+    def period(self, kind: PeriodKind, moment: datetime) -> Period:
         """Return the period of ``kind`` that ``moment`` belongs to."""
         if kind in ("minute", "hour"):
             return _clock_period(kind, moment)
@@ -199,7 +215,7 @@ class Calendar:
             math.ceil(keep * 1000) for keep in keeps
         ]
 
-    def kind(self, wanted: str | None) -> str:
+    def kind(self, wanted: PeriodKind | None) -> PeriodKind:
         """Return the kind of period to read: the one ``wanted``, or the first kept."""
         if wanted is None:
             return self.kinds[0]
@@ -209,7 +225,7 @@ class Calendar:
 
     def choose(
         self,
-        kind: str | None = None,
+        kind: PeriodKind | None = None,
         *,
         at: Instant | Sequence[Instant] | None = None,
         last: int | None = None,
@@ -276,7 +292,7 @@ class Calendar:
 
     async def select(
         self,
-        kind: str | None = None,
+        kind: PeriodKind | None = None,
         *,
         at: Instant | Sequence[Instant] | None = None,
         last: int | None = None,
@@ -351,7 +367,7 @@ def _zone(tz: str | tzinfo) -> tzinfo:
         raise ValueError(f"tz must be an IANA time zone or a tzinfo, not {tz!r}") from None
 
 
-def _clock_period(kind: str, moment: datetime) -> Period:
+def _clock_period(kind: Literal["minute", "hour"], moment: datetime) -> Period:
     # At the offset of this moment: where the clocks change by half an hour, the hour has seen another.
     offset = moment.utcoffset() or timedelta()
     first = moment.replace(second=0, microsecond=0, tzinfo=timezone(offset), fold=0)

@@ -27,7 +27,7 @@ def blocking(url: str) -> None:
         rise = board.submit("eve", 300, overtaken=5)
         passed = ", ".join(row.member for row in rise.overtaken)
         print(f"sync:  eve rises from rank {rise.previous_rank} to {rise.rank}, past {passed}")
-        moved = board.movement(["eve"], since="yesterday")[0]
+        moved = board.movement("eve", snapshot="yesterday")[0]
         print(f"sync:  eve is up {moved.up} since yesterday, and better than {board.percentile('eve'):.0f} %")
         board.clear()  # a board is permanent until it is emptied
 
@@ -43,7 +43,7 @@ async def suspending(url: str) -> None:
         print(f"async: today: {today}")
         rows = await board.of("day", ago=1).around("dan", 3)
         print("async: yesterday around dan:", ", ".join(f"{row.rank}. {row.member}" for row in rows))
-        friends = await board.of("all").ranks_of(["fay", "zed", "ann"])
+        friends = await board.of("all").ranks_of("fay", "zed", "ann")
         told = ", ".join(
             "nobody" if row is None else f"{row.rank}. {row.member} {row.score:g}" for row in friends
         )

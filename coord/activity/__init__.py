@@ -33,7 +33,7 @@ from coord.activity.blocking import Activity, Cohort, OrderedFunnel
 from coord.activity.chunks import CHUNK, MAX_ID
 from coord.activity.cohorts import AsyncCohort
 from coord.activity.funnels import AsyncOrderedFunnel, FunnelReport, FunnelStep
-from coord.activity.marks import Marker
+from coord.activity.marks import Id, Ids, Marker
 from coord.activity.retention import RetentionRow, RetentionTable
 from coord.activity.tracks import Track
 
@@ -47,6 +47,8 @@ __all__ = [
     "Cohort",
     "FunnelReport",
     "FunnelStep",
+    "Id",
+    "Ids",
     "Marker",
     "OrderedFunnel",
     "RetentionRow",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from coord.activity.marks import Id, Marker
-    from coord.periods import Instant
+    from coord.periods import Instant, PeriodKind
 
 __all__ = ["AsyncActivity"]
 
@@ -88,7 +88,9 @@ class AsyncActivity:
         """
         await self._marker.unmark(self._track, ids, at)
 
-    async def is_active(self, one: Id, *, period: str | None = None, at: Instant | None = None) -> bool:
+    async def is_active(
+        self, one: Id, *, period: PeriodKind | None = None, at: Instant | None = None
+    ) -> bool:
         """Say whether an id was active in one period.
 
         Args:
@@ -103,7 +105,7 @@ class AsyncActivity:
     async def count(
         self,
         *,
-        period: str | None = None,
+        period: PeriodKind | None = None,
         at: Instant | Sequence[Instant] | None = None,
         last: int | None = None,
         since: Instant | None = None,
@@ -128,7 +130,7 @@ class AsyncActivity:
     def cohort(
         self,
         *,
-        period: str | None = None,
+        period: PeriodKind | None = None,
         at: Instant | Sequence[Instant] | None = None,
         last: int | None = None,
         since: Instant | None = None,
@@ -166,7 +168,7 @@ class AsyncActivity:
     async def retention(
         self,
         *,
-        period: str | None = None,
+        period: PeriodKind | None = None,
         rows: int = ROWS,
         columns: int | None = None,
         of: AsyncActivity | Sequence[AsyncActivity] | None = None,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from coord.activity.marks import Id, Marker
     from coord.activity.retention import RetentionTable
     from coord.activity.tracks import Track
-    from coord.periods import Instant
+    from coord.periods import Instant, PeriodKind
 
 __all__ = ["Activity", "Cohort", "OrderedFunnel"]
 
@@ -43,13 +43,13 @@ class Activity:
     def unmark(self, *ids: Id, at: Instant | None = None) -> None:
         return step(self._flow.unmark(*ids, at=at))
 
-    def is_active(self, one: Id, *, period: str | None = None, at: Instant | None = None) -> bool:
+    def is_active(self, one: Id, *, period: PeriodKind | None = None, at: Instant | None = None) -> bool:
         return step(self._flow.is_active(one, period=period, at=at))
 
     def count(
         self,
         *,
-        period: str | None = None,
+        period: PeriodKind | None = None,
         at: Instant | Sequence[Instant] | None = None,
         last: int | None = None,
         since: Instant | None = None,
@@ -60,7 +60,7 @@ class Activity:
     def cohort(
         self,
         *,
-        period: str | None = None,
+        period: PeriodKind | None = None,
         at: Instant | Sequence[Instant] | None = None,
         last: int | None = None,
         since: Instant | None = None,
@@ -77,7 +77,7 @@ class Activity:
     def retention(
         self,
         *,
-        period: str | None = None,
+        period: PeriodKind | None = None,
         rows: int = ROWS,
         columns: int | None = None,
         of: Activity | Sequence[Activity] | None = None,
@@ -157,7 +157,7 @@ class OrderedFunnel:
         self,
         name: str,
         *,
-        period: str | None = None,
+        period: PeriodKind | None = None,
         at: Instant | Sequence[Instant] | None = None,
         last: int | None = None,
         since: Instant | None = None,
@@ -170,5 +170,5 @@ class OrderedFunnel:
             )
         )
 
-    def report(self, *, period: str | None = None, at: Instant | None = None) -> FunnelReport:
+    def report(self, *, period: PeriodKind | None = None, at: Instant | None = None) -> FunnelReport:
         return step(self._flow.report(period=period, at=at))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from coord.activity.marks import Id, Marker
     from coord.activity.tables import Cell
-    from coord.periods import Instant
+    from coord.periods import Instant, PeriodKind
 
 __all__ = ["AsyncOrderedFunnel", "FunnelReport", "FunnelStep", "in_any_order"]
 
@@ -183,7 +183,7 @@ class AsyncOrderedFunnel:
         self,
         name: str,
         *,
-        period: str | None = None,
+        period: PeriodKind | None = None,
         at: Instant | Sequence[Instant] | None = None,
         last: int | None = None,
         since: Instant | None = None,
@@ -196,7 +196,7 @@ class AsyncOrderedFunnel:
         chosen = Chosen(self._marker, self._track(name), choice, at_least)
         return AsyncCohort(self._marker, self._track(name), chosen)
 
-    async def report(self, *, period: str | None = None, at: Instant | None = None) -> FunnelReport:
+    async def report(self, *, period: PeriodKind | None = None, at: Instant | None = None) -> FunnelReport:
         """Count who got to each step, in one period.
 
         Args:

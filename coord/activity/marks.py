@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_args
 
 from coord._engine.checks import id_bytes, integer, one_of
 from coord._engine.port import run_all
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from coord._engine.port import Port
     from coord._engine.script import Call, Reply, Word
     from coord.activity.tracks import Track
-    from coord.periods import Calendar, Instant, Period
+    from coord.periods import Calendar, Instant, Period, PeriodKind
 
-__all__ = ["Id", "Marker"]
+__all__ = ["Id", "Ids", "Marker"]
 
 Id = str | int | bytes
 """An id: a number, or with ``ids="text"`` any of these."""
+
+Ids = Literal["int", "text"]
+"""What the ids of an activity are."""
 
 BITS = 400
 BITMAPS = 24
@@ -92,10 +95,10 @@ class Marker:
         ids: ``"int"`` or ``"text"``.
     """
 
-    def __init__(self, port: Port, calendar: Calendar, ids: str) -> None:
+    def __init__(self, port: Port, calendar: Calendar, ids: Ids) -> None:
         self.port = port
         self.calendar = calendar
-        self.by_text = one_of(ids, "ids", ("int", "text")) == "text"
+        self.by_text = one_of(ids, "ids", get_args(Ids)) == "text"
         self._hints = Hints(port)
 
     def check(self, one: Id) -> bytes | int:
@@ -201,16 +204,16 @@ class Marker:
             ]
         await run_all(self.port, calls)
 
-    def ladder(self) -> list[tuple[str, str]]:
+    def ladder(self) -> list[tuple[PeriodKind, PeriodKind | None]]:
         """Return the kept kinds, short to long, each with the one whose periods make it up.
 
         Raises:
             ValueError: A kind is made up of no shorter one that is kept.
         """
-        kept = [kind for kind in KINDS if kind in self.calendar.kinds]
-        rungs = [(kept[0], "")]
+        kept: list[PeriodKind] = [kind for kind in KINDS if kind in self.calendar.kinds]
+        rungs: list[tuple[PeriodKind, PeriodKind | None]] = [(kept[0], None)]
         for i, kind in enumerate(kept[1:], 1):
-            shorter = [one for one in kept[:i] if one != "week" or kind == "week"]
+            shorter: list[PeriodKind] = [one for one in kept[:i] if one != "week" or kind == "week"]
             if not shorter:
                 raise ValueError(
                     f"unmark() must tell a {kind} from shorter periods that make it up, "
@@ -219,7 +222,7 @@ class Marker:
             rungs.append((kind, shorter[-1]))
         return rungs
 
-    async def _parts(self, whole: Period, kind: str, now: datetime) -> list[Period]:
+    async def _parts(self, whole: Period, kind: PeriodKind | None, now: datetime) -> list[Period]:
         """Return the periods that make up a longer one; none if some of them may be forgotten by now."""
         last = whole.end - timedelta(seconds=1)
         parts = await self.calendar.resolve(self.calendar.choose(kind, since=whole.start, until=last))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from coord.activity.expressions import Expression
     from coord.activity.tables import Cell
     from coord.activity.tracks import Track
-    from coord.periods import Calendar, Period
+    from coord.periods import Calendar, Period, PeriodKind
 
 __all__ = ["RetentionRow", "RetentionTable", "survey_retention"]
 
@@ -62,7 +62,7 @@ class RetentionTable:
     """
 
     name: str
-    kind: str
+    kind: PeriodKind
     as_of: datetime
     rows: tuple[RetentionRow, ...]
 

@@ -132,14 +132,14 @@ def _frame(board: Board, rows: list[Entry], arguments: argparse.Namespace, befor
         return f"nobody is on {name!r}"
     if not rows:
         return f"{printable(arguments.around)!r} is not on {name!r}"
-    noted = any(row.meta is not None for row in rows)
+    has_meta = any(row.meta is not None for row in rows)
     cells = [
         (
             f"{row.rank:g}" if isinstance(row.rank, float) else str(row.rank),
             _points(row.score),
             *([_moved(row, before)] if arguments.watch else []),
             printable(row.member, WIDEST) + (" <" if row.member == arguments.around else ""),
-            *([printable(row.meta or "", WIDEST)] if noted else []),
+            *([printable(row.meta or "", WIDEST)] if has_meta else []),
         )
         for row in rows
     ]
@@ -148,7 +148,7 @@ def _frame(board: Board, rows: list[Entry], arguments: argparse.Namespace, befor
         "SCORE",
         *(["MOVED"] if arguments.watch else []),
         "MEMBER",
-        *(["NOTE"] if noted else []),
+        *(["META"] if has_meta else []),
     )
     numbers = {"RANK", "SCORE", "MOVED"}
     count = f"{members:,} member" + ("" if members == 1 else "s")

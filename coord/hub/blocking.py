@@ -21,13 +21,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import tzinfo
     from types import TracebackType
-    from typing import Literal, Self
+    from typing import Self
 
     from coord._engine.checks import Seconds
     from coord._engine.urls import Opened
     from coord._engine.wires import Client
-    from coord.activity import Activity
-    from coord.leaderboard import Keep, Leaderboard, Order, Season, ShardedLeaderboard, Tiebreak, Ties
+    from coord.activity import Activity, Ids
+    from coord.leaderboard import (
+        BoardPeriod,
+        Keep,
+        Leaderboard,
+        Order,
+        Season,
+        ShardedLeaderboard,
+        Tiebreak,
+        Ties,
+    )
+    from coord.periods import PeriodKind, Weekday
     from coord.uniques import SlidingUniqueCounter, UniqueCounter
 
 __all__ = ["Coord"]
@@ -141,9 +151,9 @@ class Coord(Limiting):
         self,
         name: str,
         *,
-        period: str | Sequence[str] = "day",
+        period: PeriodKind | Sequence[PeriodKind] = "day",
         tz: str | tzinfo = "UTC",
-        week_start: str = "monday",
+        week_start: Weekday = "monday",
         retain: Seconds | None = None,
         raw: bool = False,
     ) -> UniqueCounter:
@@ -168,10 +178,10 @@ class Coord(Limiting):
         self,
         name: str,
         *,
-        period: str | Sequence[str] = "day",
-        ids: Literal["int", "text"] = "int",
+        period: PeriodKind | Sequence[PeriodKind] = "day",
+        ids: Ids = "int",
         tz: str | tzinfo = "UTC",
-        week_start: str = "monday",
+        week_start: Weekday = "monday",
         retain: Seconds | None = None,
     ) -> Activity:
         from coord.activity import Activity, Marker, Track
@@ -189,9 +199,9 @@ class Coord(Limiting):
         ties: Ties = "competition",
         tiebreak: Tiebreak = "name",
         member_ttl: Seconds | None = None,
-        period: str | Sequence[str] | Mapping[str, Keep] | None = None,
+        period: BoardPeriod | Sequence[BoardPeriod] | Mapping[BoardPeriod, Keep] | None = None,
         tz: str | tzinfo = "UTC",
-        week_start: str = "monday",
+        week_start: Weekday = "monday",
         retain: Seconds | None = None,
         seasons: Sequence[Season] = (),
     ) -> Leaderboard:

@@ -18,21 +18,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import tzinfo
     from types import TracebackType
-    from typing import Literal, Self
+    from typing import Self
 
     from coord._engine.checks import Seconds
     from coord._engine.urls import Opened
     from coord._engine.wires import AsyncClient
-    from coord.activity import AsyncActivity
+    from coord.activity import AsyncActivity, Ids
     from coord.leaderboard import (
         AsyncLeaderboard,
         AsyncShardedLeaderboard,
+        BoardPeriod,
         Keep,
         Order,
         Season,
         Tiebreak,
         Ties,
     )
+    from coord.periods import PeriodKind, Weekday
     from coord.uniques import AsyncSlidingUniqueCounter, AsyncUniqueCounter
 
 __all__ = ["SHORTEST_CALL", "AsyncCoord"]
@@ -228,9 +230,9 @@ class AsyncCoord(AsyncLimiting):
         self,
         name: str,
         *,
-        period: str | Sequence[str] = "day",
+        period: PeriodKind | Sequence[PeriodKind] = "day",
         tz: str | tzinfo = "UTC",
-        week_start: str = "monday",
+        week_start: Weekday = "monday",
         retain: Seconds | None = None,
         raw: bool = False,
     ) -> AsyncUniqueCounter:
@@ -277,10 +279,10 @@ class AsyncCoord(AsyncLimiting):
         self,
         name: str,
         *,
-        period: str | Sequence[str] = "day",
-        ids: Literal["int", "text"] = "int",
+        period: PeriodKind | Sequence[PeriodKind] = "day",
+        ids: Ids = "int",
         tz: str | tzinfo = "UTC",
-        week_start: str = "monday",
+        week_start: Weekday = "monday",
         retain: Seconds | None = None,
     ) -> AsyncActivity:
         """Make a record of who was active when.
@@ -309,9 +311,9 @@ class AsyncCoord(AsyncLimiting):
         ties: Ties = "competition",
         tiebreak: Tiebreak = "name",
         member_ttl: Seconds | None = None,
-        period: str | Sequence[str] | Mapping[str, Keep] | None = None,
+        period: BoardPeriod | Sequence[BoardPeriod] | Mapping[BoardPeriod, Keep] | None = None,
         tz: str | tzinfo = "UTC",
-        week_start: str = "monday",
+        week_start: Weekday = "monday",
         retain: Seconds | None = None,
         seasons: Sequence[Season] = (),
     ) -> AsyncLeaderboard:

@@ -3,7 +3,7 @@
 Theory
 ------
 A board is a sorted set. Four more keys keep in step with it: its distinct scores, so that dense ranks are
-a count like all others; notes about members; when their scores lapse; and, on a board whose ties go to
+a count like all others; meta of members; when their scores lapse; and, on a board whose ties go to
 whoever came first, when each score was reached, to the microsecond of the server's clock.
 
 What is stored does not depend on how it is read. Any board can be read from either end and by any rule for
@@ -32,8 +32,8 @@ one board of many, ``blocking`` is the sync faces.
 from coord.leaderboard.base import Setup
 from coord.leaderboard.blocking import Leaderboard, PeriodBoard, ShardedLeaderboard
 from coord.leaderboard.board import AsyncLeaderboard, AsyncPeriodBoard
-from coord.leaderboard.copies import Movement
-from coord.leaderboard.schedule import Schedule, Season
+from coord.leaderboard.copies import Combine, How, Movement
+from coord.leaderboard.schedule import BoardPeriod, Schedule, Season
 from coord.leaderboard.scores import Entry, Keep, Order, Rank, Scroll, Submission, Tiebreak, Ties
 from coord.leaderboard.sharded import AsyncShardedLeaderboard
 
@@ -41,7 +41,10 @@ __all__ = [
     "AsyncLeaderboard",
     "AsyncPeriodBoard",
     "AsyncShardedLeaderboard",
+    "BoardPeriod",
+    "Combine",
     "Entry",
+    "How",
     "Keep",
     "Leaderboard",
     "Movement",

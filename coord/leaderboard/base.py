@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from coord._engine.keys import Keys
     from coord._engine.port import Port
     from coord.leaderboard.schedule import Schedule
+    from coord.leaderboard.scores import Keep, Order, Tiebreak, Ties
 
 __all__ = ["BoardFlow", "Setup", "lifetime"]
 
@@ -34,10 +35,10 @@ class Setup:
     port: Port
     spell: Keys
     name: str
-    order: str = "desc"
-    keep: str = "last"
-    ties: str = "competition"
-    tiebreak: str = "name"
+    order: Order = "desc"
+    keep: Keep = "last"
+    ties: Ties = "competition"
+    tiebreak: Tiebreak = "name"
     member_ttl: Seconds | None = None
     schedule: Schedule | None = None
     kind: str = "board"
@@ -66,7 +67,7 @@ class BoardFlow:
     def __init__(self, setup: Setup, window: Window | None = None) -> None:
         self._setup = setup
         self._port = setup.port
-        self._order = setup.order
+        self._order: Order = setup.order
         self._window = window
         self.name = setup.name
 
@@ -88,7 +89,7 @@ class BoardFlow:
             raise ValueError(f"board {self.name!r} has had no such season")
         return slot.within
 
-    def _rules(self, ties: str | None, order: str | None) -> tuple[str, str]:
+    def _rules(self, ties: Ties | None, order: Order | None) -> tuple[Order, Ties]:
         """Return by what order and by what rule for ties to read."""
         return (
             self._order if order is None else one_of(order, "order", ORDERS),

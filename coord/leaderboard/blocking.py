@@ -13,11 +13,12 @@ from coord.leaderboard.sharded import AsyncShardedLeaderboard
 from coord.leaderboard.upkeep import AsyncUpkeep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from coord._engine.checks import Seconds
     from coord.leaderboard.base import Setup
     from coord.leaderboard.copies import Combine, How, Movement
+    from coord.leaderboard.schedule import BoardPeriod
     from coord.leaderboard.scores import Entry, Keep, Order, Rank, Scroll, Submission, Ties
     from coord.periods import Instant
 
@@ -35,9 +36,9 @@ class _Reads:
         return step(self._reads.score(member))
 
     def ranks_of(
-        self, members: Iterable[str], *, ties: Ties | None = None, order: Order | None = None
+        self, *members: str, ties: Ties | None = None, order: Order | None = None
     ) -> list[Entry | None]:
-        return step(self._reads.ranks_of(members, ties=ties, order=order))
+        return step(self._reads.ranks_of(*members, ties=ties, order=order))
 
     def top(self, n: int, *, ties: Ties | None = None, order: Order | None = None) -> list[Entry]:
         return step(self._reads.top(n, ties=ties, order=order))
@@ -95,8 +96,8 @@ class _Upkeep:
     def remove(self, *members: str) -> int:
         return step(self._upkeep.remove(*members))
 
-    def note(self, member: str, meta: str | None) -> bool:
-        return step(self._upkeep.note(member, meta))
+    def set_meta(self, member: str, meta: str | None) -> bool:
+        return step(self._upkeep.set_meta(member, meta))
 
     def trim(self, best: int) -> int:
         return step(self._upkeep.trim(best))
@@ -116,9 +117,9 @@ class _Snapshots:
         return step(self._snapshots.snapshot(label, ttl=ttl))
 
     def movement(
-        self, members: Iterable[str], *, since: str, ties: Ties | None = None, order: Order | None = None
+        self, *members: str, snapshot: str, ties: Ties | None = None, order: Order | None = None
     ) -> list[Movement]:
-        return step(self._snapshots.movement(members, since=since, ties=ties, order=order))
+        return step(self._snapshots.movement(*members, snapshot=snapshot, ties=ties, order=order))
 
 
 @twin_of(AsyncPeriodBoard)
@@ -140,7 +141,7 @@ class Leaderboard(_Reads, _Upkeep, _Snapshots):
     def __repr__(self) -> str:
         return repr(self._flow).replace("Async", "", 1)
 
-    def of(self, period: str, *, at: Instant | None = None, ago: int = 0) -> PeriodBoard:
+    def of(self, period: BoardPeriod, *, at: Instant | None = None, ago: int = 0) -> PeriodBoard:
         return PeriodBoard(self._flow.of(period, at=at, ago=ago))
 
     def submit(
@@ -224,14 +225,14 @@ class ShardedLeaderboard(_Reads):
     def score(self, member: str) -> float | None:
         return step(self._flow.score(member))
 
-    def histogram(self, bounds: Sequence[float]) -> list[int]:
-        return step(self._flow.histogram(bounds))
+    def histogram(self, *bounds: float) -> list[int]:
+        return step(self._flow.histogram(*bounds))
 
     def remove(self, *members: str) -> int:
         return step(self._flow.remove(*members))
 
-    def note(self, member: str, meta: str | None) -> bool:
-        return step(self._flow.note(member, meta))
+    def set_meta(self, member: str, meta: str | None) -> bool:
+        return step(self._flow.set_meta(member, meta))
 
     def trim(self, best: int) -> int:
         return step(self._flow.trim(best))

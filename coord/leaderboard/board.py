@@ -11,6 +11,7 @@ from coord.leaderboard.upkeep import AsyncUpkeep
 
 if TYPE_CHECKING:
     from coord.leaderboard.base import Setup
+    from coord.leaderboard.schedule import BoardPeriod
     from coord.periods import Instant
 
 __all__ = ["AsyncLeaderboard", "AsyncPeriodBoard"]
@@ -35,7 +36,7 @@ class AsyncLeaderboard(AsyncSubmits, AsyncReads, AsyncUpkeep, AsyncSnapshots, As
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
 
-    def of(self, period: str, *, at: Instant | None = None, ago: int = 0) -> AsyncPeriodBoard:
+    def of(self, period: BoardPeriod, *, at: Instant | None = None, ago: int = 0) -> AsyncPeriodBoard:
         """Turn to one period of a board with periods.
 
         Args:

@@ -13,7 +13,7 @@ import math
 import secrets
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from coord._engine.checks import MAX_EXACT, millis, one_of, seconds
 from coord._engine.keys import escape
@@ -23,7 +23,7 @@ from coord.leaderboard.base import BoardFlow
 from coord.leaderboard.scores import exact, member_bytes, spelled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from coord._engine.checks import Seconds
     from coord._engine.script import Reply
@@ -34,10 +34,13 @@ if TYPE_CHECKING:
 __all__ = ["AsyncMerges", "AsyncSnapshots", "Combine", "How", "Movement"]
 
 Combine = Literal["sum", "min", "max", "count"]
-How = Literal["union", "intersection"]
+"""How the scores of one member become one."""
 
-COMBINES = ("sum", "min", "max", "count")
-HOWS = ("union", "intersection")
+How = Literal["union", "intersection"]
+"""Who is on a merged board: whoever is on any of its sources, or on all of them."""
+
+COMBINES: tuple[Combine, ...] = get_args(Combine)
+HOWS: tuple[How, ...] = get_args(How)
 PART = 100
 """About how many members travel at once."""
 UNFINISHED = 600.0
@@ -67,19 +70,19 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A member as a board keeps it: its score, when that was reached if that is kept, and its note."""
+    """A member as a board keeps it: its score, when that was reached if that is kept, and its meta."""
 
     score: float
     reached: str
-    note: bytes | None
+    meta: bytes | None
 
 
 def _dumped(reply: Reply) -> tuple[str, dict[bytes, _Kept]]:
     words = as_rows(reply)
     members: dict[bytes, _Kept] = {}
     for at in range(1, len(words), 4):
-        member, score, reached, note = words[at : at + 4]
-        kept = _Kept(float(text(score)), text(reached), None if note is None else text(note).encode())
+        member, score, reached, meta = words[at : at + 4]
+        kept = _Kept(float(text(score)), text(reached), None if meta is None else text(meta).encode())
         members[text(member).encode()] = kept
     return text(words[0]), members
 
@@ -118,7 +121,7 @@ class _Making:
                 for member, kept in rows[start : start + PART]
                 for word in (
                     *(member, f"{kept.score:.17g}", kept.reached or UNKNOWN_TIME),
-                    *(0 if kept.note is None else 1, kept.note or b""),
+                    *(0 if kept.meta is None else 1, kept.meta or b""),
                 )
             ]
             await self._port.run(_LOAD(self._made, tiebreak, millis(UNFINISHED), *words))
@@ -155,7 +158,7 @@ class AsyncMerges(BoardFlow):
         """Fill this board with what others hold together; what it held before is replaced at the end.
 
         Scores are read while they may move: each member counts with what it had on each board at the
-        moment at which it was read. Notes come from the first source that has one. On a board whose ties
+        moment at which it was read. Meta comes from the first source that has one. On a board whose ties
         go to whoever came first, a summed or counted score was reached when the last of its parts was,
         and a chosen one when that was. Scores that lapse are not merged once they have, and do not lapse
         here.
@@ -240,8 +243,8 @@ def _combined(
         if whole and len(parts) < len(found):
             continue
         score, reached = _score(member, parts, combine)
-        note = next((kept.note for kept, _ in parts if kept.note is not None), None)
-        together[member] = _Kept(score, reached, note)
+        meta = next((kept.meta for kept, _ in parts if kept.meta is not None), None)
+        together[member] = _Kept(score, reached, meta)
     return together
 
 
@@ -320,13 +323,13 @@ class AsyncSnapshots(BoardFlow):
             raise
 
     async def movement(
-        self, members: Iterable[str], *, since: str, ties: Ties | None = None, order: Order | None = None
+        self, *members: str, snapshot: str, ties: Ties | None = None, order: Order | None = None
     ) -> list[Movement]:
         """Compare ranks with those of a snapshot: "up 3 since yesterday".
 
         Args:
-            members: Who. Up to 250 are one round trip; more go in slices.
-            since: The snapshot's label.
+            *members: Who. Up to 250 are one round trip; more go in slices.
+            snapshot: Its label.
             ties: As for ``rank``.
             order: As for ``rank``.
 
@@ -339,9 +342,7 @@ class AsyncSnapshots(BoardFlow):
         Complexity: O(log n) a member.
         """
         rules = self._rules(ties, order)
-        label = _labelled(since)
-        if isinstance(members, str):
-            raise TypeError(f"members must be several, not the str {members!r}")
+        label = _labelled(snapshot)
         words = [member_bytes(one) for one in members]
         within = await self._within()
         keys = [*self._setup.keys(*within), *self._setup.keys(*within, *label)]
@@ -350,7 +351,7 @@ class AsyncSnapshots(BoardFlow):
             asked = words[start : start + MEMBERS]
             ranks = await self._port.run(_COMPARE(keys, *rules, *asked))
             if ranks is None:
-                raise ValueError(f"board {self.name!r} must have a snapshot {since!r}, and has none")
+                raise ValueError(f"board {self.name!r} must have a snapshot {snapshot!r}, and has none")
             moved += [
                 _movement(who.decode(), ranks[2 * n + 1], ranks[2 * n + 2], ranks[0] / 1_000_000)
                 for n, who in enumerate(asked)

@@ -10,13 +10,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from coord._engine.checks import integer, one_of, seconds
 from coord._engine.keys import escape
 from coord._engine.port import step
 from coord.leaderboard.scores import KEEPS
-from coord.periods import KINDS, Calendar
+from coord.periods import KINDS, MOST, Calendar, PeriodKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,14 +25,21 @@ if TYPE_CHECKING:
     from coord._engine.checks import Seconds
     from coord._engine.clock import ServerClock
     from coord.leaderboard.scores import Keep
-    from coord.periods import Instant
+    from coord.periods import Instant, Weekday
 
-__all__ = ["Schedule", "Season", "Slot", "Window"]
+__all__ = ["BoardPeriod", "Schedule", "Season", "Slot", "Window"]
 
-ALL, SEASON = "all", "season"
-PERIODS = (*KINDS, SEASON, ALL)
+BoardPeriod = PeriodKind | Literal["season", "all"]
+"""A kind of period that a board may keep."""
+
+ALL: Final = "all"
+SEASON: Final = "season"
+PERIODS: tuple[BoardPeriod, ...] = (*KINDS, SEASON, ALL)
 SEASON_RETAIN = 5 * 366 * 86_400.0
-MOST_AGO = 999
+"""Seconds that a season is kept after its end: as long as a month, which may be about as long."""
+
+MOST_AGO = MOST - 1
+"""Periods before the current one: with that, as many as any read reaches over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ class Window:
         ago: so many before the current one.
     """
 
-    kind: str
+    kind: BoardPeriod
     at: Instant | None = None
     ago: int = 0
 
@@ -77,7 +84,7 @@ class Slot:
         retain: How long it is kept after that, milliseconds.
     """
 
-    kind: str
+    kind: BoardPeriod
     within: tuple[str, ...]
     ends: int | str
     retain: int
@@ -100,21 +107,21 @@ class Schedule:
 
     def __init__(
         self,
-        period: str | Sequence[str] | Mapping[str, Keep],
+        period: BoardPeriod | Sequence[BoardPeriod] | Mapping[BoardPeriod, Keep],
         *,
         tz: str | tzinfo,
-        week_start: str,
+        week_start: Weekday,
         retain: Seconds | None,
         seasons: Sequence[Season],
         clock: ServerClock,
     ) -> None:
-        self.kinds = (period,) if isinstance(period, str) else tuple(period)
+        self.kinds: tuple[BoardPeriod, ...] = (period,) if isinstance(period, str) else tuple(period)
         if not self.kinds or len(set(self.kinds)) < len(self.kinds) or not set(self.kinds) <= set(PERIODS):
             raise ValueError(f"period must be one or several of {', '.join(PERIODS)}, not {period!r}")
-        self.keeps: dict[str, str] = {}
+        self.keeps: dict[BoardPeriod, Keep] = {}
         if isinstance(period, Mapping):
             self.keeps = {kind: one_of(keep, "keep", KEEPS) for kind, keep in period.items()}
-        kept = [kind for kind in self.kinds if kind in KINDS]
+        kept: list[PeriodKind] = [kind for kind in KINDS if kind in self.kinds]
         self._calendar = Calendar(kept or KINDS, tz, retain, clock, week_start)
         self._season_retain = SEASON_RETAIN if retain is None else seconds(retain, "retain", at_least=0)
         self._seasons = self._ordered(seasons)
@@ -124,10 +131,10 @@ class Schedule:
     @classmethod
     def of(
         cls,
-        period: str | Sequence[str] | Mapping[str, Keep] | None,
+        period: BoardPeriod | Sequence[BoardPeriod] | Mapping[BoardPeriod, Keep] | None,
         *,
         tz: str | tzinfo,
-        week_start: str,
+        week_start: Weekday,
         retain: Seconds | None,
         seasons: Sequence[Season],
         clock: ServerClock,
@@ -161,7 +168,7 @@ class Schedule:
         """Refuse what is no instant, before anything is sent."""
         self._calendar.check(at)
 
-    def window(self, kind: str, at: Instant | None, ago: int) -> Window:
+    def window(self, kind: BoardPeriod, at: Instant | None, ago: int) -> Window:
         """Name a period to read, and refuse what makes no sense."""
         one_of(kind, "period", self.kinds)
         self.check(at)
@@ -199,7 +206,7 @@ class Schedule:
             moment = begun[-1 - window.ago][0]  # the last one, also when it is over
         return self._slot(window.kind, await self._calendar.moment(moment))
 
-    def _slot(self, kind: str, moment: datetime) -> Slot | None:
+    def _slot(self, kind: BoardPeriod, moment: datetime) -> Slot | None:
         if kind == ALL:
             return Slot(ALL, (), "", 0)
         if kind == SEASON:

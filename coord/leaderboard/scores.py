@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from coord._engine.checks import MAX_EXACT
 from coord._engine.replies import as_int, as_rows, text
@@ -31,23 +31,31 @@ __all__ = [
     "exact",
     "looked_up",
     "member_bytes",
-    "note_bytes",
+    "meta_bytes",
     "score_text",
     "spelled",
     "submissions",
 ]
 
 Keep = Literal["last", "best", "worst", "sum", "first"]
+"""Which score stays when a member submits again."""
+
 Order = Literal["desc", "asc"]
+"""Whether more is better, or less."""
+
 Ties = Literal["competition", "ordinal", "modified", "dense", "fractional"]
+"""How equal scores rank."""
+
 Tiebreak = Literal["name", "first"]
+"""How equal scores stand."""
+
 Rank = int | float
 """A place from 1 on. An ``int``, but for ``ties="fractional"``, by which it may lie halfway."""
 
-KEEPS = ("last", "best", "worst", "sum", "first")
-ORDERS = ("desc", "asc")
-TIES = ("competition", "ordinal", "modified", "dense", "fractional")
-TIEBREAKS = ("name", "first")
+KEEPS: tuple[Keep, ...] = get_args(Keep)
+ORDERS: tuple[Order, ...] = get_args(Order)
+TIES: tuple[Ties, ...] = get_args(Ties)
+TIEBREAKS: tuple[Tiebreak, ...] = get_args(Tiebreak)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Entry:
         rank: From 1, by the rule for ties that was asked for.
         member: Who.
         score: With how much.
-        meta: What was noted about the member, if anything.
+        meta: The text that was kept with the score, if any.
     """
 
     rank: Rank
@@ -114,17 +122,17 @@ def spelled(twice: int) -> Rank:
 
 
 def entries(columns: Sequence[Reply]) -> list[Entry]:
-    """Read rows as the scripts send them, in columns: twice the rank, member, score, note."""
+    """Read rows as the scripts send them, in columns: twice the rank, member, score, meta."""
     return [
-        Entry(spelled(as_int(twice)), text(member), float(text(score)), None if note is None else text(note))
-        for twice, member, score, note in zip(*map(as_rows, columns), strict=True)
+        Entry(spelled(as_int(twice)), text(member), float(text(score)), None if meta is None else text(meta))
+        for twice, member, score, meta in zip(*map(as_rows, columns), strict=True)
     ]
 
 
 def looked_up(members: Sequence[bytes], columns: Sequence[Reply]) -> list[Entry | None]:
-    """Read the rows of some members: twice the rank, score, note; a rank of 0 for one who is not there."""
-    ranks, scores, notes = map(as_rows, columns)
-    found = entries([ranks, list(members), [score or b"0" for score in scores], notes])
+    """Read the rows of some members: twice the rank, score, meta; a rank of 0 for one who is not there."""
+    ranks, scores, metas = map(as_rows, columns)
+    found = entries([ranks, list(members), [score or b"0" for score in scores], metas])
     return [row if row.rank else None for row in found]
 
 
@@ -162,8 +170,8 @@ def member_bytes(member: str) -> bytes:
         raise ValueError(f"member {member!r} has lone surrogates, which UTF-8 cannot hold") from None
 
 
-def note_bytes(meta: str) -> bytes:
-    """Return how a note is stored. An empty one is one too."""
+def meta_bytes(meta: str) -> bytes:
+    """Return how meta is stored. An empty text is one too."""
     if not isinstance(meta, str):
         raise TypeError(f"meta must be a str, not {type(meta).__name__} {meta!r}; spell other things as JSON")
     try:

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
     from coord._engine.checks import Seconds
     from coord.leaderboard.base import Setup
-    from coord.leaderboard.scores import Entry, Keep, Rank, Submission
+    from coord.leaderboard.scores import Entry, Keep, Order, Rank, Submission, Ties
     from coord.leaderboard.shards import Tally
 
 __all__ = ["AsyncShardedLeaderboard"]
 
 MOST_BOUNDS = 100
+"""Bounds of a histogram: what one script counts for (``PLACES``)."""
 
 
 class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
@@ -83,8 +84,8 @@ class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
 
         Complexity: O(log n) on the member's shard, then O(log n) on each. ``store`` asks for no ranks.
         """
-        notes = None if meta is None else {member: meta}
-        return (await self.submit_many({member: score}, keep=keep, meta=notes, ttl=ttl))[member]
+        metas = None if meta is None else {member: meta}
+        return (await self.submit_many({member: score}, keep=keep, meta=metas, ttl=ttl))[member]
 
     async def submit_many(
         self,
@@ -99,7 +100,7 @@ class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
         Args:
             scores: A score for each member.
             keep: As for ``submit``.
-            meta: Notes on some of these members.
+            meta: That of some of these members.
             ttl: As for ``submit``.
 
         Returns:
@@ -157,11 +158,11 @@ class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
         """Return a member's score, or ``None`` if it is not on the board. O(log n), on its shard alone."""
         return await self._shards.boards[self._shards.home(member_bytes(member))].score(member)
 
-    async def histogram(self, bounds: Sequence[float]) -> list[int]:
+    async def histogram(self, *bounds: float) -> list[int]:
         """Count the members between scores, exactly.
 
         Args:
-            bounds: Up to 100 scores, each greater than the one before.
+            *bounds: Up to 100 scores, each greater than the one before.
 
         Returns:
             How many score less than the first bound, then for each bound how many score that or more, but
@@ -181,16 +182,16 @@ class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
         return [upto - below for below, upto in pairwise([0, *less, total])]
 
     async def remove(self, *members: str) -> int:
-        """Take members off the board, with their notes; return how many were on it. O(log n) a member."""
+        """Take members off the board, with their meta; return how many were on it. O(log n) a member."""
         homes = self._shards.by_home([member_bytes(one) for one in members])
         flows = [
             self._shards.boards[home].remove(*(one.decode() for one in part)) for home, part in homes.items()
         ]
         return sum(await all_of(self._port, flows))
 
-    async def note(self, member: str, meta: str | None) -> bool:
-        """Change what is noted about a member; say whether it is on the board. O(log n), one round trip."""
-        return await self._shards.boards[self._shards.home(member_bytes(member))].note(member, meta)
+    async def set_meta(self, member: str, meta: str | None) -> bool:
+        """Change the meta of a member; say whether it is on the board. O(log n), one round trip."""
+        return await self._shards.boards[self._shards.home(member_bytes(member))].set_meta(member, meta)
 
     async def trim(self, best: int) -> int:
         """Take everyone off but the best so many.
@@ -230,12 +231,12 @@ class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
         ttl: Seconds | None,
     ) -> dict[str, Submission]:
         """Submit to the shards; the ranks are those on each shard."""
-        notes = meta or {}
-        rows = checked_rows(scores, notes)
+        metas = meta or {}
+        rows = checked_rows(scores, metas)
         flows: list[Coroutine[object, None, dict[str, Submission]]] = []
         for home, part in self._shards.by_home(row[0] for row in rows).items():
             names = [member.decode() for member in part]
-            own = {name: notes[name] for name in names if name in notes}
+            own = {name: metas[name] for name in names if name in metas}
             board = self._shards.boards[home]
             flows.append(
                 board.submit_many({name: scores[name] for name in names}, keep=keep, meta=own, ttl=ttl)
@@ -245,7 +246,7 @@ class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
             found |= one
         return {who: found[who] for who in scores}
 
-    def _rules(self, ties: str | None, order: str | None) -> tuple[str, str]:
+    def _rules(self, ties: Ties | None, order: Order | None) -> tuple[Order, Ties]:
         direction, rule = super()._rules(ties, order)
         return direction, _additive(rule)
 
@@ -257,7 +258,7 @@ class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
         risen = (new > old) == (self._order == "desc")
         return _rank(self._setup.ties, tally.better - risen, tally.level + 1, tally.preceding)
 
-    async def _look_up(self, members: Sequence[bytes], order: str, ties: str) -> list[Entry | None]:
+    async def _look_up(self, members: Sequence[bytes], order: Order, ties: Ties) -> list[Entry | None]:
         homes = self._shards.by_home(dict.fromkeys(members))
         boards = self._shards.boards
         parts = await all_of(
@@ -271,13 +272,13 @@ class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
         }
         return [found.get(member) for member in members]
 
-    async def _read(self, order: str, ties: str, size: int, where: str, *place: str | int | bytes) -> Page:
+    async def _read(self, order: Order, ties: Ties, size: int, where: str, *place: str | int | bytes) -> Page:
         found = await self._stretch(order, size, where, *place)
         rows = await self._ranked(found, order, ties)
         follows = rows and found.before + len(rows) < found.total
         return Page(rows, rows[-1].member if follows else "", found.total)
 
-    async def _stretch(self, order: str, size: int, where: str, *place: str | int | bytes) -> Stretch:
+    async def _stretch(self, order: Order, size: int, where: str, *place: str | int | bytes) -> Stretch:
         shards = self._shards
         match where, place:
             case "from", (int(start),):
@@ -293,7 +294,7 @@ class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
             case _:
                 return (await shards.rows(order, size, where, *place)).cut(0, size)
 
-    async def _between(self, order: str, size: int, low: float, high: float, skip: int) -> Stretch:
+    async def _between(self, order: Order, size: int, low: float, high: float, skip: int) -> Stretch:
         """Read rows whose scores lie within bounds."""
         best, worst = (high, low) if order == "desc" else (low, high)
         first, last = await self._shards.tally(order, [(best, ""), (worst, "")])
@@ -304,7 +305,7 @@ class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
         fits = [at for at, row in enumerate(found.rows) if low <= row.score <= high]
         return found.cut(fits[0] if fits else 0, len(fits))
 
-    async def _ranked(self, found: Stretch, order: str, ties: str) -> list[Entry]:
+    async def _ranked(self, found: Stretch, order: Order, ties: Ties) -> list[Entry]:
         """Rank rows: count for the first and the last, derive the rest."""
         rows = found.rows
         if not rows or ties == "ordinal":
@@ -347,7 +348,7 @@ class AsyncShardedLeaderboard(AsyncReads, AsyncUpkeep):
         return rows[0].score if rows else None
 
 
-def _rank(ties: str, better: int, level: int, preceding: int = 0) -> Rank:
+def _rank(ties: Ties, better: int, level: int, preceding: int = 0) -> Rank:
     """Make a rank of counts, as ``twice_rank`` of ``coord/lua/shared/ranks.lua`` does on one board."""
     same = max(1, level)  # the member itself, also where it has just moved on
     twice = {
@@ -359,7 +360,7 @@ def _rank(ties: str, better: int, level: int, preceding: int = 0) -> Rank:
     return spelled(twice[ties])
 
 
-def _additive(ties: str) -> str:
+def _additive(ties: Ties) -> Ties:
     """Refuse the rule for ties that shards cannot follow."""
     if ties == "dense":
         raise ValueError(

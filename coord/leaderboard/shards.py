@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from coord._engine.script import Reply
     from coord.leaderboard.base import Setup
     from coord.leaderboard.reads import Page
-    from coord.leaderboard.scores import Entry
+    from coord.leaderboard.scores import Entry, Order
 
 __all__ = ["Shards", "Stretch", "Tally"]
 
@@ -91,7 +91,7 @@ class _Place:
     def words(self) -> tuple[str, bytes]:
         return f"{self.score:.17g}", self.member.encode()
 
-    def standing(self, order: str) -> tuple[float, bytes]:
+    def standing(self, order: Order) -> tuple[float, bytes]:
         """Return what rows are sorted by, as a server does it."""
         return (-self.score if order == "desc" else self.score, self.member.encode())
 
@@ -140,7 +140,9 @@ class Shards:
             homes.setdefault(self.home(member), []).append(member)
         return homes
 
-    async def tallies(self, order: str, places: Sequence[tuple[float, str]]) -> list[tuple[int, list[Tally]]]:
+    async def tallies(
+        self, order: Order, places: Sequence[tuple[float, str]]
+    ) -> list[tuple[int, list[Tally]]]:
         """Count on each shard how many members there are, and how they stand to some places.
 
         Args:
@@ -151,7 +153,7 @@ class Shards:
         calls = [_TALLY(board._setup.keys(), order, *words) for board in self.boards]
         return await all_of(self._port, [self._port.run(call) for call in calls])
 
-    async def tally(self, order: str, places: Sequence[tuple[float, str]]) -> list[Tally]:
+    async def tally(self, order: Order, places: Sequence[tuple[float, str]]) -> list[Tally]:
         """Count on all shards together how members stand to some places."""
         found: list[Tally] = []
         for start in range(0, len(places), PLACES):
@@ -164,7 +166,7 @@ class Shards:
                 found.append(Tally(*sums))
         return found
 
-    async def rows(self, order: str, size: int, where: str, *place: str | int | bytes) -> Stretch:
+    async def rows(self, order: Order, size: int, where: str, *place: str | int | bytes) -> Stretch:
         """Read up to ``size`` rows of each shard and merge them.
 
         Of the merged rows, those follow one another on the whole board that are not further than ``size``
@@ -177,7 +179,7 @@ class Shards:
             ),
         )
 
-    async def stretch(self, order: str, place: int, size: int) -> Stretch:
+    async def stretch(self, order: Order, place: int, size: int) -> Stretch:
         """Read rows from a place on, counted from 0; none if the board ends before that.
 
         One round to each shard near the begin, and else about log n / log (SAMPLES / 4) more.
@@ -205,7 +207,7 @@ class Shards:
         first = min(skip, max(0, place - found.before))
         return found.cut(0, size + skip).cut(first, size)
 
-    async def around(self, order: str, member: bytes, size: int) -> Stretch:
+    async def around(self, order: Order, member: bytes, size: int) -> Stretch:
         """Read rows with a member in the middle, as far as the board's ends allow."""
         home = self.home(member)
         here = await self.boards[home]._read(order, "ordinal", 2 * size + 1, "around", member)
@@ -224,13 +226,13 @@ class Shards:
     def _but(self, home: int) -> list[AsyncLeaderboard]:
         return [board for number, board in enumerate(self.boards) if number != home]
 
-    async def _sample(self, order: str, after: _Place | None, upto: _Place | None) -> list[_Sample]:
+    async def _sample(self, order: Order, after: _Place | None, upto: _Place | None) -> list[_Sample]:
         bounds = [word for one in (after, upto) for word in (("", b"") if one is None else one.words())]
         calls = [_SAMPLE(board._setup.keys(), order, SAMPLES, *bounds) for board in self.boards]
         return await all_of(self._port, [self._port.run(call) for call in calls])
 
 
-def _merged(order: str, pages: Sequence[Page]) -> Stretch:
+def _merged(order: Order, pages: Sequence[Page]) -> Stretch:
     rows = [row for page in pages for row in page.rows]
     rows.sort(key=lambda row: _Place(row.score, row.member).standing(order))
     before = sum(int(page.rows[0].rank) - 1 if page.rows else page.total for page in pages)
@@ -238,7 +240,7 @@ def _merged(order: str, pages: Sequence[Page]) -> Stretch:
 
 
 def _narrowed(
-    samples: Sequence[_Sample], skip: int, order: str, after: _Place | None, upto: _Place | None
+    samples: Sequence[_Sample], skip: int, order: Order, after: _Place | None, upto: _Place | None
 ) -> tuple[_Place | None, _Place | None]:
     """Find the last place up to which at most ``skip`` rows can stand, and the first up to which more do.
 

@@ -10,7 +10,7 @@ from coord._engine.checks import integer, one_of
 from coord._engine.replies import as_rows, text
 from coord._engine.script import Script
 from coord.leaderboard.base import BoardFlow, lifetime
-from coord.leaderboard.scores import KEEPS, member_bytes, note_bytes, score_text, submissions
+from coord.leaderboard.scores import KEEPS, member_bytes, meta_bytes, score_text, submissions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["AsyncSubmits", "Target", "checked_rows"]
 
 MOST_OVERTAKEN = 100
+"""Overtaken members in one answer: more than anyone is shown, and named within half a millisecond."""
+
 ROWS = 50
-"""How many scores one script takes."""
+"""Scores that one script takes, in about a millisecond."""
+
 NAMED = 16
-"""To name so many overtaken costs a server about as much as a score does."""
+"""Overtaken members that cost a server to name about as much as a score does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +92,8 @@ class AsyncSubmits(BoardFlow):
             keep: Which score stays: ``"last"`` this one, ``"best"`` or ``"worst"`` of old and new by the
                 board's order, ``"sum"`` old and new added, ``"first"`` the old one if there is one;
                 ``None`` for the board's rule.
-            meta: What to note about the score; any text. It is noted if this score wins, or adds up; a
-                score that loses to the old one leaves the old note. ``None`` leaves it in any case.
+            meta: Any text to keep with the score. It is kept if this score wins, or adds up; a score that
+                loses to the old one leaves the old meta. ``None`` leaves it in any case.
             ttl: How long the score lives from now on; ``None`` for the board's ``member_ttl``, and if it
                 has none, to leave that as it is.
             overtaken: How many of those to name whom the member passed, up to 100. Under a shared rank,
@@ -109,9 +112,9 @@ class AsyncSubmits(BoardFlow):
 
         Complexity: O(log n) for each period, and the rows overtaken. One round trip.
         """
-        notes = None if meta is None else {member: meta}
+        metas = None if meta is None else {member: meta}
         done = await self.submit_many(
-            {member: score}, keep=keep, meta=notes, ttl=ttl, overtaken=overtaken, at=at
+            {member: score}, keep=keep, meta=metas, ttl=ttl, overtaken=overtaken, at=at
         )
         return done[member]
 
@@ -134,7 +137,7 @@ class AsyncSubmits(BoardFlow):
         Args:
             scores: A score for each member.
             keep: As for ``submit``.
-            meta: Notes on some of these members.
+            meta: That of some of these members.
             ttl: As for ``submit``.
             overtaken: As for ``submit``, for each member.
             at: As for ``submit``.
@@ -211,21 +214,21 @@ class AsyncSubmits(BoardFlow):
 
 
 def checked_rows(
-    scores: Mapping[str, float], notes: Mapping[str, str]
+    scores: Mapping[str, float], metas: Mapping[str, str]
 ) -> list[tuple[bytes, str, int, bytes]]:
     """Return scores as the script wants them, if there is nothing wrong with any of them."""
-    for what, given in (("scores", scores), ("meta", notes)):
+    for what, given in (("scores", scores), ("meta", metas)):
         if not isinstance(given, Mapping):
             raise TypeError(f"{what} must be a mapping by member, not {type(given).__name__}")
-    strangers = notes.keys() - scores.keys()
+    strangers = metas.keys() - scores.keys()
     if strangers:
         raise ValueError(f"meta must be of members that are given a score, not of {min(strangers)!r}")
     return [
         (
             member_bytes(member),
             score_text(score),
-            int(member in notes),
-            note_bytes(notes[member]) if member in notes else b"",
+            int(member in metas),
+            meta_bytes(metas[member]) if member in metas else b"",
         )
         for member, score in scores.items()
     ]

@@ -1,4 +1,4 @@
-"""Upkeep: notes, and taking members off a board. In slices, so that none holds the server up."""
+"""Upkeep: meta, and taking members off a board. In slices, so that none holds the server up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from coord._engine.checks import integer
 from coord._engine.replies import as_bool, as_int, as_rows, nothing
 from coord._engine.script import Command, Script
 from coord.leaderboard.base import BoardFlow
-from coord.leaderboard.scores import member_bytes, note_bytes
+from coord.leaderboard.scores import member_bytes, meta_bytes
 
 if TYPE_CHECKING:
     from coord._engine.script import Reply
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncUpkeep"]
 
 SLICE = 50
-"""How many members one script takes off."""
+"""Members that one script takes off, in about half a millisecond."""
 
 
 def _removed(reply: Reply) -> tuple[int, int, int]:
@@ -25,7 +25,7 @@ def _removed(reply: Reply) -> tuple[int, int, int]:
 
 
 _REMOVE = Script("board_remove", parse=_removed, repeatable=False)
-_NOTE = Script("board_note", parse=as_bool, repeatable=True)
+_SET_META = Script("board_meta", parse=as_bool, repeatable=True)
 _UNLINK = Command("UNLINK", parse=nothing, repeatable=True)
 
 
@@ -33,7 +33,7 @@ class AsyncUpkeep(BoardFlow):
     """How a board is kept in order."""
 
     async def remove(self, *members: str) -> int:
-        """Take members off the board, with their notes.
+        """Take members off the board, with their meta.
 
         Returns:
             How many were on it.
@@ -47,20 +47,20 @@ class AsyncUpkeep(BoardFlow):
             removed += (await self._port.run(call))[1]
         return removed
 
-    async def note(self, member: str, meta: str | None) -> bool:
-        """Change what is noted about a member, whatever its score.
+    async def set_meta(self, member: str, meta: str | None) -> bool:
+        """Change the meta of a member, whatever its score.
 
         Args:
             member: Who.
-            meta: Any text; ``None`` to let the note go.
+            meta: Any text; ``None`` to forget it.
 
         Returns:
-            Whether the member is on the board. Nothing is noted about one who is not.
+            Whether the member is on the board. Nothing is kept of one who is not.
 
         Complexity: O(log n), one round trip.
         """
-        words = [member_bytes(member), *([] if meta is None else [note_bytes(meta)])]
-        return await self._port.run(_NOTE(await self._keys(), *words))
+        words = [member_bytes(member), *([] if meta is None else [meta_bytes(meta)])]
+        return await self._port.run(_SET_META(await self._keys(), *words))
 
     async def trim(self, best: int) -> int:
         """Take everyone off but the best so many; of those level at the edge, the first that stand there.

@@ -6,7 +6,7 @@
 -- ARGV[2]     count    about how many members to read
 -- ARGV[3..]   members  who, if the cursor is empty
 -- Returns {the next cursor, "0" after the last part; for each member: who, score as text, when it was reached
---         or "", note or nil}. Who is named and not there is left out.
+--         or "", meta or nil}. Who is named and not there is left out.
 local keys, cursor, count, words = KEYS, ARGV[1], ARGV[2], ARGV
 -- include board
 
@@ -29,11 +29,11 @@ else
     end
   end
 end
-local noted = {}
+local metas = {}
 for from = 1, #members, SLICE do
   local upto = math.min(from + SLICE - 1, #members)
   for i, one in ipairs(redis.call('HMGET', board.meta, unpack(members, from, upto))) do
-    noted[from + i - 1] = one
+    metas[from + i - 1] = one
   end
 end
 local reply = {found[1]}
@@ -42,7 +42,7 @@ for i, member in ipairs(members) do
   if entry then
     local at = #reply
     reply[at + 1], reply[at + 2] = member, score
-    reply[at + 3], reply[at + 4] = board.first and string.sub(entry, 1, DIGITS) or '', noted[i]
+    reply[at + 3], reply[at + 4] = board.first and string.sub(entry, 1, DIGITS) or '', metas[i]
   end
 end
 return reply

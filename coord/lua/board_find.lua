@@ -1,10 +1,10 @@
--- Look members up: score, rank, note.
+-- Look members up: score, rank, meta.
 --
 -- KEYS[1..5]  board    entries, scores, reached, meta, expiry (see shared/board.lua)
 -- ARGV[1]    order    desc | asc: how to read it
 -- ARGV[2]    ties     how equal scores rank: ordinal | competition | modified | dense | fractional
 -- ARGV[3..]  members  who, one or more
--- Returns the columns of the rows: {twice the rank}, {score as text}, {note or nil}; 0, nil, nil for a member that
+-- Returns the columns of the rows: {twice the rank}, {score as text}, {meta or nil}; 0, nil, nil for a member that
 --         is not on the board.
 local keys, order, ties, words = KEYS, ARGV[1], ARGV[2], ARGV
 -- include board
@@ -21,7 +21,7 @@ if board.first then
 else
   scores = redis.call('ZMSCORE', board.entries, unpack(words, 3))
 end
-local noted = redis.call('HMGET', board.meta, unpack(words, 3))
+local metas = redis.call('HMGET', board.meta, unpack(words, 3))
 local ranks, shared = {}, {}
 for i = 1, #scores do
   local score = scores[i]
@@ -32,4 +32,4 @@ for i = 1, #scores do
   end
   ranks[i] = twice
 end
-return {ranks, scores, noted}
+return {ranks, scores, metas}

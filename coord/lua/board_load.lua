@@ -4,8 +4,8 @@
 -- KEYS[1..5]  board     entries, scores, reached, meta, expiry (see shared/board.lua)
 -- ARGV[1]     tiebreak  name | first: how equal scores stand
 -- ARGV[2]     ttl       how long the board lives unless something happens to it, milliseconds
--- ARGV[3..]   rows      for each: member, score as text, when it was reached, whether there is a note (1 or
---                       0), the note
+-- ARGV[3..]   rows      for each: member, score as text, when it was reached, whether there is meta (1 or
+--                       0), the meta
 -- Returns nothing of use.
 local keys, tiebreak, ttl, words = KEYS, ARGV[1], ARGV[2], ARGV
 -- include board

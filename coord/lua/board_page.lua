@@ -11,7 +11,7 @@
 --                  `size` rows before and after the place where it would stand; score: the highest score
 -- ARGV[7] skip     score: how many rows to skip
 -- Returns {how many members there are, the last row's entry or "" if none stands after it, then the columns of
---         the rows: {twice the rank}, {member}, {score as text}, {note or nil}}.
+--         the rows: {twice the rank}, {member}, {score as text}, {meta or nil}}.
 -- Around a member near an end the rows shift rather than run short: they are min(size, members) always.
 local keys, order, ties, size, where = KEYS, ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local start, further, skip = ARGV[5], ARGV[6], tonumber(ARGV[7])
@@ -46,6 +46,6 @@ else
   start = skip + (string.find(best, 'inf') and 0 or better(board.entries, order, best))
   size = math.min(size, inside - skip)
 end
-local twice, members, scores, notes, last = ranked(board, ties, order, start, size)
+local twice, members, scores, metas, last = ranked(board, ties, order, start, size)
 local follows = last and start + #members < total and last or ''
-return {total, follows, twice, members, scores, notes}
+return {total, follows, twice, members, scores, metas}

@@ -11,9 +11,9 @@
 -- ARGV[6..5+3n]    policies   for each board: keep (last | best | worst | sum | first); when its period ends,
 --                             milliseconds since the epoch, empty for a permanent board; how long it is kept
 --                             after that, milliseconds
--- ARGV[6+3n..]     rows       for each: member, score as text, whether there is a note (1 or 0), the note
+-- ARGV[6+3n..]     rows       for each: member, score as text, whether there is meta (1 or 0), the meta
 -- Returns for each board, for each row {score, changed 1 or 0, twice the rank, twice the rank before or 0,
---         nil or of those overtaken {{twice the rank}, {member}, {score}, {note}}, score before or nil}; instead of
+--         nil or of those overtaken {{twice the rank}, {member}, {score}, {meta}}, score before or nil}; instead of
 --         all that {"sum", member} if a sum would lose points, {"tiebreak", the board's} if that is not the one
 --         given.
 -- TTL of a period: its end plus its retention; for a period already over, now plus that.
@@ -99,11 +99,11 @@ local function overtaken(board, entry, score, old, previous)
     last = old and better(board.entries, order, old)
   end
   last = math.min(last or redis.call('ZCARD', board.entries), from + limit)
-  local ranks, members, scores, notes = ranked(board, ties, order, from, last - from)
-  return {ranks, members, scores, notes}
+  local ranks, members, scores, metas = ranked(board, ties, order, from, last - from)
+  return {ranks, members, scores, metas}
 end
 
-local function submit(board, member, points, note)
+local function submit(board, member, points, meta)
   local entry, old = find(board, member)
   local previous = old and twice_rank(board, ties, order, entry, old) or 0
   local score, wins = chosen(board.keep, old and tonumber(old), points)
@@ -118,8 +118,8 @@ local function submit(board, member, points, note)
     entry = put(board, member, score, digits, entry, old)
   end
   score = text(score)
-  if note and wins then
-    redis.call('HSET', board.meta, member, note)
+  if meta and wins then
+    redis.call('HSET', board.meta, member, meta)
   end
   if ttl then
     redis.call('ZADD', board.expiry, text(millis() + ttl), member)
@@ -133,8 +133,8 @@ local reply = {}
 for b, board in ipairs(boards) do
   local done = {}
   for at = first_row, #words, 4 do
-    local points, note = tonumber(words[at + 1]), words[at + 2] == '1' and words[at + 3]
-    done[#done + 1] = submit(board, words[at], points, note)
+    local points, meta = tonumber(words[at + 1]), words[at + 2] == '1' and words[at + 3]
+    done[#done + 1] = submit(board, words[at], points, meta)
   end
   if board.ends then
     local dies = string.format('%.0f', math.max(board.ends, millis()) + board.retain)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from coord._engine.checks import Seconds
     from coord._engine.keys import Keys
     from coord._engine.port import Port
-    from coord.periods import Calendar, Instant
+    from coord.periods import Calendar, Instant, PeriodKind
     from coord.uniques.estimate import Estimate
 
 __all__ = ["Selection", "SlidingUniqueCounter", "UniqueCounter"]
@@ -37,7 +37,7 @@ class UniqueCounter:
     def count(
         self,
         *,
-        period: str | None = None,
+        period: PeriodKind | None = None,
         at: Instant | Sequence[Instant] | None = None,
         last: int | None = None,
         since: Instant | None = None,
@@ -48,7 +48,7 @@ class UniqueCounter:
     def select(
         self,
         *,
-        period: str | None = None,
+        period: PeriodKind | None = None,
         at: Instant | Sequence[Instant] | None = None,
         last: int | None = None,
         since: Instant | None = None,
@@ -56,7 +56,7 @@ class UniqueCounter:
     ) -> Selection:
         return Selection(self._flow.select(period=period, at=at, last=last, since=since, until=until))
 
-    def restore(self, data: bytes, *, period: str | None = None, at: Instant | None = None) -> None:
+    def restore(self, data: bytes, *, period: PeriodKind | None = None, at: Instant | None = None) -> None:
         return step(self._flow.restore(data, period=period, at=at))
 
 
@@ -114,5 +114,5 @@ class SlidingUniqueCounter:
     def add(self, *ids: str | int | bytes, at: Instant | None = None) -> None:
         return step(self._flow.add(*ids, at=at))
 
-    def count(self, *, last: Seconds | None = None) -> Estimate:
-        return step(self._flow.count(last=last))
+    def count(self, *, within: Seconds | None = None) -> Estimate:
+        return step(self._flow.count(within=within))

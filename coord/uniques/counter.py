@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from coord._engine.keys import Keys
     from coord._engine.port import Port
-    from coord.periods import Calendar, Choice, Instant, Period
+    from coord.periods import Calendar, Choice, Instant, Period, PeriodKind
 
 __all__ = ["AsyncSelection", "AsyncUniqueCounter"]
 
@@ -87,7 +87,7 @@ class AsyncUniqueCounter:
     async def count(
         self,
         *,
-        period: str | None = None,
+        period: PeriodKind | None = None,
         at: Instant | Sequence[Instant] | None = None,
         last: int | None = None,
         since: Instant | None = None,
@@ -120,7 +120,7 @@ class AsyncUniqueCounter:
     def select(
         self,
         *,
-        period: str | None = None,
+        period: PeriodKind | None = None,
         at: Instant | Sequence[Instant] | None = None,
         last: int | None = None,
         since: Instant | None = None,
@@ -144,7 +144,9 @@ class AsyncUniqueCounter:
         choice = self._calendar.choose(period, at=at, last=last, since=since, until=until)
         return AsyncSelection(((self, choice),))
 
-    async def restore(self, data: bytes, *, period: str | None = None, at: Instant | None = None) -> None:
+    async def restore(
+        self, data: bytes, *, period: PeriodKind | None = None, at: Instant | None = None
+    ) -> None:
         """Unite what ``export()`` wrote with what one period holds. Only that period, and no other kept.
 
         To repeat it changes nothing.

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["AsyncSlidingUniqueCounter"]
 
 SHORTEST = 0.001
+"""Seconds of a window: keys live for whole milliseconds, and at least one."""
+
 MOST_BUCKETS = 1000
+"""Pieces of a window: each is a key that a count names, and a server reads so many in about a millisecond."""
 
 _ADD = Script("recent_add", parse=nothing, repeatable=True)
 _COUNT = Script("recent_count", parse=as_int, repeatable=True)
@@ -102,24 +105,24 @@ class AsyncSlidingUniqueCounter:
         keep = -(-(self._window + self._width) // 1000)
         await self._store.add([self._bucket(number)], [end, keep], (), hashes)
 
-    async def count(self, *, last: Seconds | None = None) -> Estimate:
+    async def count(self, *, within: Seconds | None = None) -> Estimate:
         """Estimate how many different ids were seen lately.
 
         Args:
-            last: In the last so many seconds, up to the window; ``None`` for all of it.
+            within: In the last so many seconds, up to the window; ``None`` for all of it.
 
         Returns:
             The estimate with its 95 % bounds. They bound the number of ids in the buckets that were read, of
             which the first may begin up to one bucket's length early.
 
         Raises:
-            ValueError: ``last`` is longer than the window.
+            ValueError: ``within`` is longer than the window.
 
         Complexity: O(buckets); O(log n) if exact.
         """
-        length = self._window if last is None else micros(seconds(last, "last", at_least=SHORTEST))
+        length = self._window if within is None else micros(seconds(within, "within", at_least=SHORTEST))
         if length > self._window:
-            raise ValueError(f"last must be at most the window of {self._window / 1e6:g} s, not {last!r}")
+            raise ValueError(f"within must be at most the window of {self._window / 1e6:g} s, not {within!r}")
         if self._seen is not None:
             return exactly(await self._port.run(_COUNT([self._seen], length)))
         now = await self._micros(None)

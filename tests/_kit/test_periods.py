@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coord._engine.port import step
-from coord.periods import KINDS, Calendar
+from coord.periods import KINDS, Calendar, PeriodKind, Weekday
 
 if TYPE_CHECKING:
     from coord._engine.clock import ServerClock
@@ -23,11 +23,11 @@ class FixedClock:
         return NOW.timestamp()
 
 
-def calendar(*kinds: str, tz: Any = "UTC", week_start: str = "monday") -> Calendar:
+def calendar(*kinds: PeriodKind, tz: Any = "UTC", week_start: Weekday = "monday") -> Calendar:
     return Calendar(kinds or KINDS, tz, None, cast("ServerClock", FixedClock()), week_start)
 
 
-def label(kind: str, moment: datetime, tz: Any = "UTC") -> str:
+def label(kind: PeriodKind, moment: datetime, tz: Any = "UTC") -> str:
     return calendar(kind, tz=tz).period(kind, moment.astimezone(ZoneInfo(tz) if tz != "UTC" else UTC)).label
 
 
@@ -73,7 +73,7 @@ def test_a_week_may_begin_on_another_day_and_is_then_called_after_it() -> None:
     assert sundays.period("week", datetime(2026, 11, 22, tzinfo=UTC)).label == "2026-11-22"
     assert calendar("week", week_start="saturday").period("week", NOW).label == "2026-11-21"
     with pytest.raises(ValueError, match="week_start must be one of"):
-        calendar("week", week_start="Sunday")
+        calendar("week", week_start="Sunday")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("now", [datetime(2024, 12, 29, 23, 59, 59, tzinfo=UTC),
@@ -135,7 +135,7 @@ zones = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolka
 
 
 @given(moments, zones, st.sampled_from(KINDS))
-def test_every_moment_is_in_its_period_and_periods_touch(naive: datetime, tz: str, kind: str) -> None:
+def test_every_moment_is_in_its_period_and_periods_touch(naive: datetime, tz: str, kind: PeriodKind) -> None:
     zone = UTC if tz == "UTC" else ZoneInfo(tz)
     moment = naive.replace(tzinfo=UTC).astimezone(zone)
     kept = calendar(kind, tz=tz)
@@ -190,7 +190,7 @@ def test_a_choice_is_resolved_by_the_now_that_it_is_given() -> None:
     ]
 
 
-def grouped(kind: str, tz: str = "UTC", now: datetime = NOW, **chosen: Any) -> list[str]:
+def grouped(kind: PeriodKind, tz: str = "UTC", now: datetime = NOW, **chosen: Any) -> list[str]:
     kept = calendar(kind, tz=tz)
     groups = kept.grouped(step(kept.resolve(kept.choose(kind, **chosen), now)), now)
     assert [part for group in groups for part in group.parts] == step(

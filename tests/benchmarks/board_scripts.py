@@ -73,7 +73,7 @@ def _questions(members: int, tiebreak: str) -> dict[str, Callable[[], Any]]:
         "percentile": lambda: board.percentile(who()),
         f"around, {ROWS} rows": lambda: board.around(who(), ROWS),
         f"a page of {ROWS}": lambda: board.page(dice.randrange(1, members // ROWS), ROWS),
-        f"{FRIENDS} friends": lambda: board.ranks_of([who() for _ in range(FRIENDS)]),
+        f"{FRIENDS} friends": lambda: board.ranks_of(*(who() for _ in range(FRIENDS))),
         "submit": lambda: board.submit(who(), dice.randrange(members)),
     }
     return {name: partial(lambda thing: asked(thing()), thing) for name, thing in things.items()}

@@ -81,7 +81,7 @@ def growth(urls: list[str], members: int, tiebreak: str, seconds: float) -> Samp
         "submit": lambda: board.submit(someone(), dice.randrange(members)),
         "rank": lambda: board.rank(someone()),
         "around": lambda: board.around(someone(), ROWS),
-        "friends": lambda: board.ranks_of([someone() for _ in range(FRIENDS)]),
+        "friends": lambda: board.ranks_of(*(someone() for _ in range(FRIENDS))),
         "percentile": lambda: board.percentile(someone()),
     }
     sample: Sample = {}
@@ -140,7 +140,7 @@ def sharded(urls: list[str], members: int, shards: int, seconds: float) -> Sampl
         "store": lambda: board.store({someone(): dice.randrange(members)}),
         "submit": lambda: board.submit(someone(), dice.randrange(members)),
         "rank": lambda: board.rank(someone()),
-        "friends": lambda: board.ranks_of([someone() for _ in range(FRIENDS)]),
+        "friends": lambda: board.ranks_of(*(someone() for _ in range(FRIENDS))),
         "percentile": lambda: board.percentile(someone()),
         "around": lambda: board.around(someone(), ROWS),
         "top": lambda: board.top(ROWS),
@@ -195,7 +195,7 @@ def upkeep(urls: list[str], members: int, tiebreak: str) -> Sample:
         "intersect with that": lambda _: result.merge(board, small, how="intersection"),
         "snapshot": lambda _: board.snapshot("benchmark"),
         "200 ranks": lambda _: [
-            board.ranks_of(map(player, range(at, at + 200))) for at in range(0, 4_000, 200)
+            board.ranks_of(*map(player, range(at, at + 200))) for at in range(0, 4_000, 200)
         ],
         "pages of 1,000": lambda _: [board.page(number, 1000) for number in range(1, 21)],
         "submit 100 scores": lambda turn: [

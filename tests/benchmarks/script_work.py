@@ -363,10 +363,10 @@ def _submitted_first(coord: Any) -> Act:
     return lambda n: board.submit(f"player:{n:07}", 37 * n)
 
 
-@usual("board_note", "one note")
+@usual("board_meta", "one meta")
 def _annotated(coord: Any) -> Act:
     board = _board(coord)
-    return lambda n: board.note(f"player:{n:07}", "blue")
+    return lambda n: board.set_meta(f"player:{n:07}", "blue")
 
 
 @usual("board_find", "one rank")
@@ -378,7 +378,7 @@ def _ranked(coord: Any) -> Act:
 @usual("board_find", "100 ranks", times=50)
 def _friends(coord: Any) -> Act:
     board = _board(coord)
-    return lambda n: board.ranks_of([f"player:{97 * n + one:07}" for one in range(100)])
+    return lambda n: board.ranks_of(*(f"player:{97 * n + one:07}" for one in range(100)))
 
 
 @usual("board_page", "the top 10")
@@ -425,7 +425,7 @@ def _compared(coord: Any) -> Act:
     board = coord.leaderboard("x")
     board.submit_many({f"player:{one}": one for one in range(1000)})
     board.snapshot("then")
-    return lambda n: board.movement([f"player:{n}"], since="then")
+    return lambda n: board.movement(f"player:{n}", snapshot="then")
 
 
 @usual("board_tally", "one shard's part of a rank")

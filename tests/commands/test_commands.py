@@ -171,7 +171,7 @@ def test_a_board_is_shown(
     assert status == 0
     assert said.splitlines() == [
         "x: 4 members",
-        "RANK      SCORE  MEMBER  NOTE",
+        "RANK      SCORE  MEMBER  META",
         "   1  1,234,567  ann",
         " 2.5        0.5  bob     fast\\n",
         " 2.5        0.5  cyd",
@@ -201,7 +201,7 @@ def test_a_sharded_board_is_shown(
     said = coord(capsys, "board", "x", *where, "--around", "dan", "--rows", "2")[1]
     assert said.splitlines() == [
         "x: 4 members",
-        "RANK  SCORE  MEMBER  NOTE",
+        "RANK  SCORE  MEMBER  META",
         "   2      2  cyd",
         "   4      1  dan <   last",
     ]

@@ -29,7 +29,7 @@ from redis import Redis
 
 from coord import AsyncLeaderboard, Coord
 from coord._engine.keys import Keys
-from coord.leaderboard import Setup
+from coord.leaderboard import Order, Setup, Ties
 from tests.leaderboard.model import ORDERS, RULES, PlainBoard
 from tests.leaderboard.test_reads import LARGEST, NAMES, filled
 from tests.servers import BINARIES, running
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 BOUNDS = ((None, None), (None, 0), (0, None), (-1, 1), (0.5, 0.7), (-2, -2), (-5, -4))
 END = b"+PONG\r\n"
 Row = tuple[int, bytes, bytes, bytes | None]
-Rules = tuple[str, str]
+Rules = tuple[Order, Ties]
 """An order, and a rule for ties."""
 
 
@@ -129,7 +129,7 @@ def ranks(board: Any, length: int, rules: Rules) -> Iterator[Question]:
         found = [rows.get(one, (0, b"", None, None)) for one in friends]
         return spelled([[row[column] for row in found] for column in (0, 2, 3)])
 
-    yield Question(asked(board.ranks_of(friends, **how)), rows_of)
+    yield Question(asked(board.ranks_of(*friends, **how)), rows_of)
     for start in range(length):
         for stop in range(start + 1, length + 1):
             words = asked(board.by_score(size=stop - start, skip=start, **how))

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from itertools import count
+from typing import TYPE_CHECKING
 
 from coord import Entry
 
-RULES = ("competition", "ordinal", "modified", "dense", "fractional")
-ORDERS = ("desc", "asc")
+if TYPE_CHECKING:
+    from coord.leaderboard import Order, Ties
+
+RULES: tuple[Ties, ...] = ("competition", "ordinal", "modified", "dense", "fractional")
+ORDERS: tuple[Order, ...] = ("desc", "asc")
 
 
 @dataclass

@@ -306,15 +306,15 @@ async def test_a_note_belongs_to_the_score_that_stays(coord: Any) -> None:
     await board.submit("ann", 1, keep="sum", meta="0")
     assert await note() == "0"
 
-    assert await board.note("ann", "by hand")
+    assert await board.set_meta("ann", "by hand")
     assert await note() == "by hand"
-    assert await board.note("ann", None)
+    assert await board.set_meta("ann", None)
     assert await note() is None
-    assert not await board.note("nobody", "x")
+    assert not await board.set_meta("nobody", "x")
     await board.submit("bob", 1, meta="bob's")
     await board.remove("bob")
     await board.submit("bob", 1)
-    assert (await board.ranks_of(["bob"]))[0] == Entry(2, "bob", 1.0, None)
+    assert (await board.ranks_of("bob"))[0] == Entry(2, "bob", 1.0, None)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ async def test_boards_are_merged_in_every_way(coord: Any, other_coord: Any, clie
         assert await board.merge(mon, tue, weights=[-0.5, 2]) == 4
         assert await scores(board) == {"ann": 11.5, "bob": 0.0, "cyd": 9.25, "dan": 2e15}
         assert str(await board.score("bob")) == "0.0"
-        assert [row.meta for row in await board.ranks_of(["ann", "bob", "cyd", "dan"])] == [
+        assert [row.meta for row in await board.ranks_of("ann", "bob", "cyd", "dan")] == [
             "", None, "monday", "d",
         ]  # fmt: skip
         assert not [key for key in keys_of(client, prefix) if "making" in key]
@@ -227,7 +227,7 @@ def test_a_member_whose_score_moves_all_the_while_is_in_every_snapshot(real_serv
             try:
                 for _ in range(3):
                     assert board.snapshot("s") == 601
-                    moved = board.movement(["mover"], since="s")[0]
+                    moved = board.movement("mover", snapshot="s")[0]
                     assert moved.previous_rank is not None
             finally:
                 over.set()
@@ -244,7 +244,7 @@ async def test_a_snapshot_says_who_has_moved_since(coord: Any, client: Any, pref
         await board.submit("new", 35)
         await board.remove("cyd")
 
-        moved = await board.movement(["ann", "bob", "dan", "cyd", "new", "nobody"], since="day:1")
+        moved = await board.movement("ann", "bob", "dan", "cyd", "new", "nobody", snapshot="day:1")
         since = moved[0].since
         assert abs(since - server_time(client)) < 30
         assert moved == [
@@ -252,21 +252,21 @@ async def test_a_snapshot_says_who_has_moved_since(coord: Any, client: Any, pref
             Movement("dan", 3, 1, -2, since), Movement("cyd", None, 1, None, since),
             Movement("new", 2, None, None, since), Movement("nobody", None, None, None, since),
         ]  # fmt: skip
-        assert [one.up for one in await board.movement(["ann", "dan"], since="day:1", ties="dense")] == [
+        assert [one.up for one in await board.movement("ann", "dan", snapshot="day:1", ties="dense")] == [
             2,
             -2,
         ]
-        assert [one.up for one in await board.movement(["ann"], since="day:1", order="asc")] == [-3]
+        assert [one.up for one in await board.movement("ann", snapshot="day:1", order="asc")] == [-3]
         snapshot = [key for key in keys_of(client, prefix) if ":snapshot:day%3A1" in key]
         assert len(snapshot) == (4 if tiebreak == "first" else 3)
         assert all(0 < client.pttl(key) <= 60_000 for key in snapshot)
 
         assert await board.snapshot("day:1") == 4  # anew
-        assert [one.up for one in await board.movement(["ann", "bob"], since="day:1")] == [0, 0]
+        assert [one.up for one in await board.movement("ann", "bob", snapshot="day:1")] == [0, 0]
         await board.clear()
-        assert (await board.movement(["ann"], since="day:1"))[0].rank is None
+        assert (await board.movement("ann", snapshot="day:1"))[0].rank is None
         assert await board.snapshot("day:1") == 0
-        assert (await board.movement(["ann"], since="day:1"))[0].previous_rank is None
+        assert (await board.movement("ann", snapshot="day:1"))[0].previous_rank is None
 
 
 async def test_movement_needs_a_snapshot(coord: Any) -> None:
@@ -274,13 +274,13 @@ async def test_movement_needs_a_snapshot(coord: Any) -> None:
     await board.submit("ann", 1)
     for members in (["ann"], []):
         with pytest.raises(ValueError, match="snapshot 'monday'"):
-            await board.movement(members, since="monday")
+            await board.movement(*members, snapshot="monday")
     with pytest.raises(ValueError, match="label"):
         await board.snapshot("")
     with pytest.raises(ValueError, match="ttl"):
         await board.snapshot("x", ttl=0)
-    with pytest.raises(TypeError, match="several"):
-        await board.movement("ann", since="x")
+    with pytest.raises(TypeError, match="member must be a str, not list"):
+        await board.movement(["ann"], snapshot="x")
 
 
 async def test_a_period_has_snapshots_of_its_own(coord: Any, client: Any, prefix: str) -> None:
@@ -289,9 +289,9 @@ async def test_a_period_has_snapshots_of_its_own(coord: Any, client: Any, prefix
     await board.of("all").snapshot("then")
     await board.submit("ann", 3)
 
-    assert [one.up for one in await board.of("all").movement(["ann"], since="then")] == [1]
+    assert [one.up for one in await board.of("all").movement("ann", snapshot="then")] == [1]
     with pytest.raises(ValueError, match="snapshot"):
-        await board.movement(["ann"], since="then")
+        await board.movement("ann", snapshot="then")
 
 
 @settings(max_examples=20, deadline=None)
@@ -310,7 +310,7 @@ def test_movement_is_the_difference_of_ranks(
         then = {one: board.rank(one) for one in "abcdef"}
         board.snapshot("s")
         board.submit_many(after)
-        for moved in board.movement(["a", "b", "c", "d", "e", "f"], since="s"):
+        for moved in board.movement("a", "b", "c", "d", "e", "f", snapshot="s"):
             assert moved.previous_rank == then[moved.member]
             assert moved.rank == (now := board.rank(moved.member))
             assert moved.up == (

@@ -72,7 +72,7 @@ async def test_a_key_that_is_made_again_gets_its_ttl_again(coord: Any, client: A
     await board.submit("ann", 1, at=NOON)
     assert client.pttl(key) > 0
     assert client.pttl(f"{key}:reached") > 0
-    assert await board.of("day", at=NOON).note("ann", "x")
+    assert await board.of("day", at=NOON).set_meta("ann", "x")
     assert 0 < client.pttl(f"{key}:meta") <= 100_000
 
 

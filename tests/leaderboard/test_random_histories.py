@@ -105,7 +105,7 @@ class Twins:
             assert self.model.submit(member, score, keep) == done[member].score
 
     def note(self, member: str, note: str | None) -> None:
-        assert self.board.note(member, note) == (member in self.model.scores)
+        assert self.board.set_meta(member, note) == (member in self.model.scores)
         self.model.notes.pop(member, None)
         if note is not None and member in self.model.scores:
             self.model.notes[member] = note
@@ -144,7 +144,7 @@ class Twins:
 def check_movement(board: Any, model: PlainBoard) -> None:
     if model.then is not None:
         now = {row.member: row.rank for row in model.rows()}
-        for moved in board.movement(["ann", "é", "0"], since="s"):
+        for moved in board.movement("ann", "é", "0", snapshot="s"):
             assert moved.rank == now.get(moved.member)
             assert moved.previous_rank == model.then.get(moved.member)
 

@@ -80,7 +80,7 @@ def reads(board: Any, model: PlainBoard, order: str, ties: str) -> Iterator[tupl
     rows = model.rows(ties, order)
     by_member = {row.member: row for row in rows}
     length = len(rows)
-    yield board.ranks_of([*NAMES, "nobody"], **rules), [by_member.get(one) for one in [*NAMES, "nobody"]]
+    yield board.ranks_of(*NAMES, "nobody", **rules), [by_member.get(one) for one in [*NAMES, "nobody"]]
     for size in range(1, length + 3):
         yield board.top(size, **rules), rows[:size]
         yield board.bottom(size, **rules), rows[max(0, length - size) :]
@@ -158,8 +158,8 @@ async def test_an_empty_board_has_nothing_to_read(coord: Any) -> None:
     assert await board.top(3) == await board.bottom(3) == await board.page(1, 3) == []
     assert await board.by_score(size=3) == await board.around("nobody", 3) == []
     assert await board.scroll(3) == Scroll([], None)
-    assert await board.ranks_of(["nobody"]) == [None]
-    assert await board.ranks_of([]) == []
+    assert await board.ranks_of("nobody") == [None]
+    assert await board.ranks_of() == []
     assert await board.at(1) is await board.percentile("nobody") is await board.score_at(50) is None
     assert await board.len() == await board.count(0, 9) == 0
 
@@ -215,7 +215,8 @@ async def test_bad_reads_are_refused_before_anything_is_sent(coord: Any) -> None
         with pytest.raises(ValueError, match=r"must|surrogates"):
             await refused
     for refused in (
-        board.top(1.0), board.page("1", 5), board.ranks_of("ann"), board.ranks_of([7]), board.score_at("50"),
+        board.top(1.0), board.page("1", 5), board.ranks_of("ann", 7), board.ranks_of(["ann"]),
+        board.score_at("50"),
         board.by_score("low", size=1), board.at(True),
     ):  # fmt: skip
         with pytest.raises(TypeError, match="must"):
@@ -226,7 +227,7 @@ async def test_a_thousand_friends_are_one_call_and_stay_aligned(coord: Any) -> N
     board = coord.leaderboard("b")
     await board.submit_many({f"m{n}": n for n in range(0, 1200, 2)}, meta={"m2": "", "m4": "0"})
     friends = [f"m{n}" for n in range(1100, -1, -1)]
-    rows = await board.ranks_of([*friends, "m2"])
+    rows = await board.ranks_of(*friends, "m2")
 
     assert [row and row.member for row in rows] == [
         one if int(one[1:]) % 2 == 0 else None for one in friends

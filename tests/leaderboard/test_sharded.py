@@ -77,7 +77,7 @@ async def test_a_board_with_shards_and_one_without_say_the_same(coord: Any, numb
         rules = {"order": order, "ties": ties}
         for question, *words in (
             ("top", 5), ("bottom", 5), ("page", 7, 20), ("page", 8, 20), ("at", 133), ("at", 151),
-            ("around", "member 7", 9), ("ranks_of", ["member 1", "nobody", "member 2", "member 1"]),
+            ("around", "member 7", 9), ("ranks_of", "member 1", "nobody", "member 2", "member 1"),
             ("by_score", 20, 25),
         ):  # fmt: skip
             more = {"size": 7, "skip": 2} if question == "by_score" else {}
@@ -107,9 +107,9 @@ async def test_an_empty_board_has_nothing_to_read(coord: Any) -> None:
     assert await board.top(3) == await board.bottom(3) == await board.page(9, 99) == []
     assert await board.by_score(size=3) == await board.around("nobody", 3) == []
     assert await board.scroll(3) == await board.scroll(3, cursor="1 a")
-    assert await board.ranks_of(["nobody"]) == [None]
+    assert await board.ranks_of("nobody") == [None]
     assert await board.at(1) is await board.percentile("nobody") is await board.score_at(50) is None
-    assert await board.histogram([0, 1]) == [0, 0, 0]
+    assert await board.histogram(0, 1) == [0, 0, 0]
     assert await board.submit_many({}) == await board.store({}) == {}
     assert await board.remove() == 0
 
@@ -118,10 +118,10 @@ async def test_a_histogram_counts_each_member_once(coord: Any) -> None:
     board = coord.sharded_leaderboard("b", shards=5)
     await board.store({f"m{n}": n for n in range(-50, 50)})
 
-    assert await board.histogram([-100, -50, 0, 0.5, 25, 99]) == [0, 0, 50, 1, 24, 25, 0]
+    assert await board.histogram(-100, -50, 0, 0.5, 25, 99) == [0, 0, 50, 1, 24, 25, 0]
     for wrong in ([], [1, 1], [2, 1], list(range(101)), [float("nan")]):
         with pytest.raises(ValueError, match="bound"):
-            await board.histogram(wrong)
+            await board.histogram(*wrong)
     await board.clear()
 
 
@@ -154,7 +154,7 @@ def test_a_sharded_board_equals_a_plain_one_after_each_step(
             rows = model.rows(ties)
             assert board.top(9) == rows
             assert board.len() == len(rows)
-            assert board.ranks_of(names_of(rows)) == rows
+            assert board.ranks_of(*names_of(rows)) == rows
 
 
 def names_of(rows: list[Any]) -> list[str]:
@@ -186,7 +186,7 @@ def do_submit_many(board: Any, model: PlainBoard, ties: str, scores: dict[str, f
 
 
 def do_note(board: Any, model: PlainBoard, ties: str, member: str, note: str | None) -> None:
-    assert board.note(member, note) == (member in model.scores)
+    assert board.set_meta(member, note) == (member in model.scores)
     model.notes.pop(member, None)
     if note is not None and member in model.scores:
         model.notes[member] = note
@@ -266,7 +266,7 @@ async def test_what_a_sharded_board_cannot_do_is_refused_before_anything_is_sent
     for refused in (
         board.store({"ann": 1, "bob": float("nan")}), board.submit("ann", 1, keep="max"),
         board.store({"ann": 2**53 + 1}), board.submit("", 1), board.top(0), board.trim(-1),
-        board.note("", ""), board.store({"ann": 1}, meta={"bob": "x"}), board.score(""),
+        board.set_meta("", ""), board.store({"ann": 1}, meta={"bob": "x"}), board.score(""),
         board.scroll(3, cursor="x"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=r"must|whole number"):

@@ -33,6 +33,7 @@ from coord import (
     Lease,
     Lock,
     Locks,
+    Movement,
     RetentionTable,
     Selection,
     Submission,
@@ -134,7 +135,7 @@ def sync(hub: Coord) -> None:
     assert_type(unique.select(at=[0.0]) | unique.select(last=2), Selection)
     assert_type(unique.select().overlap(unique.select(last=2), noisy=True), Estimate)
     assert_type(unique.select().export(), bytes)
-    assert_type(hub.sliding_unique_counter("s", window=60, exact=True).count(last=5), Estimate)
+    assert_type(hub.sliding_unique_counter("s", window=60, exact=True).count(within=5), Estimate)
     activity = hub.activity("a", ids="text")
     assert_type((activity.cohort() & activity.cohort()).count(), int)
     assert_type(activity.at_least(1, activity.cohort(last=7) - activity.cohort()), Cohort)
@@ -147,18 +148,51 @@ def sync(hub: Coord) -> None:
     assert_type(board.top(3), list[Entry])
     assert_type(board.submit_many({"m": 1, "n": 2.5}, meta={"m": "x"}), dict[str, Submission])
     assert_type(board.rank("m", ties="fractional"), int | float | None)
-    assert_type(board.ranks_of(["m", "n"]), list[Entry | None])
+    assert_type(board.ranks_of("m", "n"), list[Entry | None])
     assert_type(board.scroll(10).cursor, str | None)
     assert_type(board.len(), int)
     huge = hub.sharded_leaderboard("l", shards=4)
     assert_type(huge.submit("m", 1), Submission)
     assert_type(huge.store({"m": 1}), dict[str, float])
     assert_type(huge.around("m", 3), list[Entry])
-    assert_type(huge.histogram([1, 2]), list[int])
+    assert_type(huge.histogram(1, 2), list[int])
 
     hub.locks("x", 10)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     hub.lock("x", 10)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     hub.leaderboard("l", keep="max")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.unique_counter("u", period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.unique_counter("u", period=["day", "weak"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    hub.unique_counter("u", week_start="sun")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.unique_counter("u", period="season")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.unique_counter("u").select(period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.activity("a", period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.activity("a", week_start="mon")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.activity("a", ids="str")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.activity("a").cohort(period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", period=["day", "saeson"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", order="down")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", ties="olympic")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", tiebreak="last")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", week_start="mon")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l").of("dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.sharded_leaderboard("l", keep="max")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.sharded_leaderboard("l", order="down")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.sharded_leaderboard("l", ties="olympic")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", period={"dya": "best"})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", period={"day": "max"})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", period={"day": "best", "all": "sum"}, week_start="sunday")
+    unique.count(period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    activity.count(period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    activity.is_active("x", period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    activity.retention(period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    board.submit("m", 1, keep="max")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    board.top(3, order="down")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    board.rank("m", ties="olympic")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    board.merge(board, combine="avg")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    board.merge(board, how="left")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    board.ranks_of(["m", "n"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.sliding_unique_counter("s").count(last=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     bucket.try_acquire(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -216,5 +250,29 @@ async def asynchronous(hub: AsyncCoord) -> None:
     assert_type((await activity.retention()).rows[0].cells, tuple[int | None, ...])
     assert_type(await activity.ordered_funnel("f", "a", "b").report(), FunnelReport)
     assert_type(await hub.leaderboard("l").around("m", 5), list[Entry])
+    assert_type(await hub.leaderboard("l").movement("m", "n", snapshot="monday"), list[Movement])
+    hub.unique_counter("u", period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.unique_counter("u", period=["day", "weak"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    hub.unique_counter("u", week_start="sun")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.unique_counter("u", period="season")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.unique_counter("u").select(period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.activity("a", period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.activity("a", week_start="mon")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.activity("a", ids="str")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.activity("a").cohort(period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", period=["day", "saeson"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", order="down")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", ties="olympic")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", tiebreak="last")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l", week_start="mon")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.leaderboard("l").of("dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.sharded_leaderboard("l", keep="max")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.sharded_leaderboard("l", order="down")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hub.sharded_leaderboard("l", ties="olympic")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await unique.count(period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await activity.count(period="dya")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await hub.leaderboard("l").submit("m", 1, keep="max")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await hub.leaderboard("l").top(3, order="down")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     async with AsyncCoord.connect("memory://") as connected:
         assert_type(connected, AsyncCoord)

@@ -54,7 +54,7 @@ async def test_the_ring_misses_nobody_and_reaches_back_one_bucket_at_the_most(
     for last in (60, 30, 1):
         within = sum(second > 115 - last for second in range(0, 120, 5))
         widened = sum(second > 115 - last - 60 / buckets for second in range(0, 120, 5))
-        assert within <= int(await online.count(last=last)) <= widened + 1
+        assert within <= int(await online.count(within=last)) <= widened + 1
 
 
 async def test_the_exact_window_is_exact(coord: Any, client: Any) -> None:
@@ -64,10 +64,10 @@ async def test_the_exact_window_is_exact(coord: Any, client: Any) -> None:
         await online.add(f"{ago} ago", "again", at=now - ago)
 
     assert await online.count() == Estimate(5, 5, 5, exact=True)
-    assert int(await online.count(last=15)) == 3, "and not as of their latest addition"
+    assert int(await online.count(within=15)) == 3, "and not as of their latest addition"
     await online.add("59 ago")
-    assert int(await online.count(last=15)) == 4
-    assert int(await online.count(last=0.001)) <= 1
+    assert int(await online.count(within=15)) == 4
+    assert int(await online.count(within=0.001)) <= 1
 
 
 async def test_the_future_is_now(coord: Any, client: Any, prefix: str) -> None:
@@ -75,7 +75,7 @@ async def test_the_future_is_now(coord: Any, client: Any, prefix: str) -> None:
         online = coord.sliding_unique_counter(f"online {exact}", window=60, exact=exact)
         await online.add("ann", at=datetime(2100, 1, 1, tzinfo=UTC))
         assert int(await online.count()) == 1
-        assert int(await online.count(last=30)) == 1
+        assert int(await online.count(within=30)) == 1
     assert all(0 < client.pttl(key) <= 122_000 for key in keys_of(client, prefix))
 
 
@@ -144,9 +144,9 @@ async def test_a_bad_window_is_refused(coord: Any, options: dict[str, Any], erro
 async def test_a_bad_question_is_refused(coord: Any, client: Any, prefix: str) -> None:
     online = coord.sliding_unique_counter("online", window=60)
     with pytest.raises(ValueError, match="at most the window of 60 s"):
-        await online.count(last=61)
-    with pytest.raises(ValueError, match="last must be"):
-        await online.count(last=0)
+        await online.count(within=61)
+    with pytest.raises(ValueError, match="within must be"):
+        await online.count(within=0)
     with pytest.raises(TypeError, match="an id must be"):
         await online.add("ann", 1.5)
     with pytest.raises(TypeError, match="an instant is"):

@@ -47,7 +47,7 @@ local function rows(board, order, start, count)
   return entries, scores, begins, ends
 end
 
--- Give the columns of up to `count` rows, from place `start` on: {twice the rank}, {member}, {score}, {note}; and
+-- Give the columns of up to `count` rows, from place `start` on: {twice the rank}, {member}, {score}, {meta}; and
 -- the last one's entry, if there is any.
 local function ranked(board, rule, order, start, count)
   local members, scores, begins, ends = rows(board, order, start, count)
