@@ -17,7 +17,7 @@ from coord._engine.nodes import Node
 from coord._engine.port import step
 from coord._engine.tasks import TaskPort
 from coord._engine.threads import ThreadPort
-from coord._engine.urls import open_async, open_sync
+from coord._engine.urls import SHORTEST_CALL, open_async, open_sync
 from coord.redlock import AsyncQuorumLock, QuorumLock, QuorumRoom
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["AsyncQuorum", "Quorum"]
 
 CALL_TIMEOUT = 0.5
-SHORTEST_CALL = 0.001
+"""Seconds until one server must have answered: many round trips, and a server that is down is not waited for,
+since the others decide."""
+
 CALLER = 4
 """How many frames lie between whoever makes a quorum and a warning about it."""
 

@@ -69,7 +69,12 @@ if TYPE_CHECKING:
 __all__ = ["CoalescingWire"]
 
 TRUNKS = 4
+"""Shared connections to one server, the retired ones included: a hanging server costs each a deadline, and
+whoever shares the client needs the rest of its pool."""
+
 LARGE = 65_536
+"""Bytes written to a connection at once: about what a socket's buffer takes, so that other tasks get a
+turn."""
 
 Route = tuple[str | None, "Node | None"]
 """What says where a call goes: a key of it, or a cluster's node."""

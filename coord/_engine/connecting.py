@@ -31,6 +31,8 @@ from coord._engine.uptime import uptime
 __all__ = ["Connecting"]
 
 MOST = 16
+"""Threads that connect at a time: enough for a burst of callers while one server takes a second, and few
+enough for a server that does not answer at all."""
 
 
 class Connecting:

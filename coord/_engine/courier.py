@@ -42,10 +42,20 @@ Line = TypeVar("Line")
 NOT_EXECUTED = "coord: the call was not executed"
 UNKNOWN = "coord: whether the call was executed is unknown"
 ATTEMPTS = 4
+"""Failures of one call until the last is raised: a broken connection, and others of its pool; what takes
+longer is the caller's to decide."""
+
 REDIRECTS = 12
-"""While a slot moves, the nodes of a cluster need a while to agree on where it is."""
+"""Redirections of one call. While a slot moves, the nodes of a cluster need a while to agree on where it
+is."""
+
 FIRST_PAUSE = 0.01
+"""Seconds before a call is sent again, at the most; twice as long each time. A broken connection needs no
+more."""
+
 LONGEST_PAUSE = 0.5
+"""Seconds before a call is sent again, whatever the number of failures: a quarter of a call's usual
+deadline."""
 
 
 class Wire(Protocol[Line]):

@@ -23,7 +23,12 @@ from urllib.parse import quote
 __all__ = ["LONGEST", "Keys", "escape"]
 
 LONGEST = 200
+"""Bytes of a name in a key: room for a URL or two UUIDs, and little memory for the server, which keeps each
+key."""
+
 MOST_REMEMBERED = 4096
+"""Names whose spelling is kept: those of a busy process, at about a mebibyte."""
+
 _SAFE = "@/+=,!$&"
 
 

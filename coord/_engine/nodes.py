@@ -31,7 +31,13 @@ __all__ = ["Node"]
 T = TypeVar("T")
 
 MOST_DEBTS = 1000
+"""Calls owed to a server that is down; older ones end by their leases instead. A call is some hundred
+bytes."""
+
 FIRST_REPEAT, LAST_REPEAT = 0.05, 1.0
+"""Seconds between repeats of what is owed to a server, doubling: soon after a lost packet, and once a second
+for a server that is down."""
+
 UNTOLD = ("unknown command", "no permissions", "NOPERM")
 
 

@@ -35,7 +35,12 @@ from coord._engine.uptime import uptime
 __all__ = ["Line", "Parking"]
 
 LONGEST = 1.0
+"""Seconds that a connection stays outside of its pool: how late a failover or new credentials may be
+noticed."""
+
 SHARE = 4
+"""One in so many of a pool's connections may be parked: whoever shares the client needs the rest."""
+
 ANYTHING = getattr(select, "POLLIN", 0) | getattr(select, "POLLRDHUP", 0)
 
 

@@ -31,7 +31,12 @@ __all__ = ["Guard", "News", "Outcome", "Place", "Port", "Signal", "Tap", "all_of
 T = TypeVar("T")
 
 CLEANUPS = 10
+"""Awaits in the cleanup of a flow that suspended where it must not: more than any flow has, one inside
+another."""
+
 AT_ONCE = 8
+"""Calls of one slot under way together: by then the round trips are hidden, and others get their turn in
+between."""
 
 Place = tuple[str, int] | None
 """Where messages come from: host and port of a cluster's node; ``None`` for the one server there is."""

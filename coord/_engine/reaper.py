@@ -14,6 +14,7 @@ import sys
 import threading
 
 STOP_SECONDS = 10
+"""Seconds for a server to stop by itself: it writes down what an embedded folder keeps. Then it is killed."""
 
 
 def main() -> int:

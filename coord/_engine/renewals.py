@@ -30,13 +30,33 @@ if TYPE_CHECKING:
 __all__ = ["Elsewhere", "Renewable", "Renewals"]
 
 BATCH = 100
+"""Leases that one script renews, in about half a millisecond of the server."""
+
 SHARE = 3
+"""A lease is renewed when one part in so many of it has passed: two renewals may fail, and a third is still
+in time."""
+
 STALL_SHARE = 6
+"""A renewal that comes late by one part in so many of the lease is warned of: half of what there is between
+two."""
+
 RETRY_SHARE = 20
+"""A renewal that failed is tried again after one part in so many of the lease: some fifteen times before it
+ends."""
+
 SOONEST_RETRY, LATEST_RETRY = 0.01, 1.0
+"""Seconds between such attempts, whatever the lease: no busy loop for a short one, and no long one that
+misses a server that is back."""
+
 IDLE = 10.0
+"""Seconds that the loop outlives its last lease: most programs lock again before, and a new thread costs
+more."""
+
 TOGETHER = 0.1
+"""The part of a lease by which its renewal may come early, to travel with others."""
+
 ASIDE = 0.5
+"""Seconds that may be spent on what need not be done now, such as a look at the server's settings."""
 
 _log = logging.getLogger("coord")
 

@@ -35,8 +35,12 @@ __all__ = ["ThreadPort"]
 T = TypeVar("T")
 
 LOOP_END = 5.0
+"""Seconds that closing waits for a thread: more than a call's deadline, after which it looks whether to
+end."""
+
 MOST_RACERS = 1000
-"""Far more than ever run at once: a flow that waited for a free thread might wait for itself."""
+"""Threads for flows that run side by side. Far more than ever run at once: a flow that waited for a free
+thread might wait for itself."""
 
 
 class _NoGuard(contextlib.nullcontext[None]):

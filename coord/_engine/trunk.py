@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Line", "Owner", "Parcel", "Trunk", "hiredis"]
 
 WINDOW = 256
+"""Calls that may be unanswered on one connection: enough to keep a server busy over any network, and no more
+than that to fail together when it breaks."""
+
 UTF8 = ("utf-8", "utf8")
 NOTHING = object()
 

@@ -38,10 +38,19 @@ if TYPE_CHECKING:
 
     from coord._engine.wires import AsyncClient, Client
 
-__all__ = ["CALL_TIMEOUT", "Opened", "helpers_of", "open_async", "open_sync"]
+__all__ = ["CALL_TIMEOUT", "SHORTEST_CALL", "Opened", "helpers_of", "open_async", "open_sync"]
 
 CALL_TIMEOUT = 2.0
+"""Seconds until a call must have been answered: many round trips over any network, and about as long as
+somebody waits for a page."""
+
+SHORTEST_CALL = 0.001
+"""Seconds that a deadline of a call must at least have: about what a round trip in a local network takes."""
+
 CONNECTIONS = 50
+"""Connections that one Coord opens: what a web server has threads, and far from the 10,000 that a server
+takes."""
+
 SCHEMES = "redis, rediss, unix, redis+sentinel, redis+cluster, embedded, memory"
 ENCODE = "in a user name or password, each of / # ? @ : % must be percent-encoded"
 

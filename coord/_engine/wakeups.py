@@ -33,11 +33,21 @@ if TYPE_CHECKING:
 
 __all__ = ["FALLBACK", "Waiter", "Wakeups"]
 
-FALLBACK = 0.95  # with the jitter, less than a second
+FALLBACK = 0.95
+"""Seconds until the first waiter of a channel looks again unasked: with the jitter, less than a second."""
+
 READ = 0.5
+"""Seconds of one read of messages, after which the listener looks whether anyone is left to listen for."""
+
 IDLE = 5.0
+"""Seconds that the listener outlives the last waiter: subscribing anew costs a round trip and a thread."""
+
 RECONNECT = 0.2
+"""Seconds between attempts to listen again, at random from half of it: waiters look again by themselves
+meanwhile."""
+
 HERD = 0.02
+"""Seconds over which those are spread who look again at one time: a few hundred round trips of one server."""
 
 _log = logging.getLogger("coord")
 

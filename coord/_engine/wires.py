@@ -51,6 +51,8 @@ except ImportError:
     pack_command = None
 
 LEAST_PATIENCE = 0.001
+"""Seconds of a socket's timeout: 0 would mean not to block at all, and an answer that is there already must
+be read."""
 
 Node = tuple[str, int]
 """Host and port of a cluster's node."""

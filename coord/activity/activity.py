@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["AsyncActivity"]
 
 ROWS = 8
+"""Cohorts in a retention table, and periods that each is followed: two months of weeks, and as wide as a
+terminal."""
 
 
 class AsyncActivity:

@@ -39,9 +39,17 @@ Ids = Literal["int", "text"]
 """What the ids of an activity are."""
 
 BITS = 400
+"""Bits that one script sets, in less than a millisecond."""
+
 BITMAPS = 24
+"""Chunks that one script touches, in less than a millisecond."""
+
 GUESSED = 5000
+"""Text ids whose chunks are guessed by what is known beforehand; then the next, by what those have taught."""
+
 DENSE = 128
+"""Ids in one chunk from which on they travel as a bitmap of up to 16 KiB, merged in 40 microseconds: one by
+one they would be a kilobyte, and a third of a millisecond of the server."""
 
 
 def _numbers(reply: Reply) -> list[int]:

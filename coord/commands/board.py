@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 MOST = 1000
+"""Rows of one reading: as many as a board answers at once."""
+
 SHORTEST, LONGEST = 0.1, 86_400.0
+"""Seconds between two showings: faster than that a terminal only flickers, and a day is a mistake in the
+unit."""
+
 CLEAR = "\x1b[H\x1b[J"
 
 

@@ -8,7 +8,16 @@ from urllib.parse import unquote
 
 from coord._engine.keys import Keys, escape
 from coord._engine.port import step
-from coord.commands.server import Refused, add_server_arguments, answering, printable, reached, seconds, table
+from coord.commands.server import (
+    WIDEST,
+    Refused,
+    add_server_arguments,
+    answering,
+    printable,
+    reached,
+    seconds,
+    table,
+)
 from coord.hub import Coord
 from coord.limits.policy import Item
 
@@ -21,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-WIDEST = 48
 FAMILIES = ("bucket", "window", "fixed", "concurrency")
 KINDS = ("bucket", "sliding", "exact", "approximate", "fixed")
 

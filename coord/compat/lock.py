@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["SharedLock"]
 
 SHORTEST_TTL = 0.01
+"""Seconds of a lease; as for every lock of coord."""
+
 ATTRIBUTE = "_coord_compat"
 
 NOT_ACQUIRED = "Unable to acquire lock within the time specified"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Day", "Findings", "disagreements", "gather"]
 
 WIDEST = 1000
+"""Days in one count: what a counter reads at once."""
 
 
 @dataclass(frozen=True, slots=True)

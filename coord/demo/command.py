@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 MOST_WORKERS = 64
+"""Processes: each is a Python of its own, and more of them than cores only wait for one another."""
+
 INTERRUPTED = 130
+"""The exit status of what SIGINT ended, as shells have it: 128 + 2."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Claim", "Fleet", "Log", "Member", "Watcher"]
 
 PATIENCE = 3.0
+"""Seconds for a worker to end by itself, longer than the lease that it may wait for."""
 
 
 class Claim(NamedTuple):

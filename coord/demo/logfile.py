@@ -16,10 +16,19 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "Range", "Survey", "Tally", "chunks", "parse", "read_lines", "survey"]
 
 CHUNK = 64 * 1024
+"""Bytes of a chunk in a long file: some hundred lines, enough to be killed in and few enough to do again."""
+
 SMALLEST_CHUNK = 2 * 1024
+"""Bytes of a chunk in a short one: some lines, so that there is something to do in it."""
+
 CHUNKS_A_WORKER = 8
+"""Chunks for each worker: enough that a slow one does not hold the others up at the end."""
+
 MOST_CHUNKS = 512
+"""Chunks in all: each is a lock, a record, and a look at both by every worker."""
+
 BAD_LINES_KEPT = 5
+"""Lines that make no sense and are shown: enough to see what is wrong with a file."""
 
 _LINE = re.compile(r'(\S+) \S+ [^\[]*\[([^\]]+)\] "((?:[^"\\]|\\.)*)" \d{3}(?!\d)')
 _TIME = re.compile(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)([0-5]\d)", re.ASCII)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["Progress"]
 
 BAR = 16
+"""Letters of the bar: a fifth of a terminal, the rest being figures."""
+
 STEPS = 4
+"""Lines of progress where there is no terminal: one each quarter."""
 
 
 class Progress:

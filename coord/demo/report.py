@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["Run", "render"]
 
 ROWS = 8
+"""Rows of each list: with all its lists the report fits a screen or two."""
+
 DAYS = 14
+"""Days that are shown one by one: two weeks."""
+
 DISAGREEMENTS = 10
+"""Totals that disagree and are shown: one would do to tell that something is wrong."""
 
 
 @dataclass(frozen=True, slots=True)

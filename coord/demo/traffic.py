@@ -10,8 +10,14 @@ __all__ = ["generate"]
 
 _FIRST_DAY = datetime(2025, 3, 10, tzinfo=UTC)
 _SEED = 11
+"""Any number: the same traffic each time."""
+
 _VISITORS = 900
+"""Addresses: more than the 512 that are counted exactly, so that there is an estimate to see."""
+
 _BY_HOUR = (2, 1, 1, 1, 1, 2, 4, 7, 10, 12, 12, 11, 10, 11, 12, 11, 10, 9, 9, 10, 10, 8, 6, 4)
+"""How likely each hour is, beside the others: people sleep."""
+
 _ASSETS = ("/static/site.css", "/static/site.js", "/static/logo.svg", "/favicon.ico")
 _PAGES = (
     "/",

@@ -36,11 +36,24 @@ if TYPE_CHECKING:
 __all__ = ["BURST", "RATE", "RETAIN", "STRETCH", "TTL", "Orders"]
 
 TTL = 2.0
+"""Seconds of a chunk's lease: some times what a chunk takes, and as long as the others wait for a killed
+worker's."""
+
 RATE = 5
+"""Requests a second of one address: what a person's browser does not reach for long, and a crawler does."""
+
 BURST = 20
+"""Requests of one address at once: a page with all that belongs to it."""
+
 RETAIN = 3600
+"""Seconds that what a run counts is kept, should nobody sweep: an hour, much more than a run takes."""
+
 BATCH = 32
+"""Lines, or pages, that are dealt with at once: few enough to be asked side by side over a worker's
+connections."""
+
 STRETCH = 1000
+"""Rows of a board read at once: as many as it answers."""
 
 T = TypeVar("T")
 Calls = list[Callable[[], Any]]

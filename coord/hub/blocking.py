@@ -10,10 +10,10 @@ from coord._engine.faces import async_only, twin_of
 from coord._engine.keys import Keys
 from coord._engine.port import step
 from coord._engine.threads import ThreadPort
-from coord._engine.urls import CALL_TIMEOUT, open_sync
+from coord._engine.urls import CALL_TIMEOUT, SHORTEST_CALL, open_sync
 from coord.concurrency import PermitRoom
 from coord.hub.limiting import Limiting
-from coord.hub.suspending import SHORTEST_CALL, AsyncCoord
+from coord.hub.suspending import AsyncCoord
 from coord.limits import LimitRoom
 from coord.locks import Fenced, Lock, LockRoom, Locks, Wait
 

@@ -8,7 +8,7 @@ from coord._engine.checks import seconds
 from coord._engine.clock import ServerClock
 from coord._engine.keys import Keys
 from coord._engine.tasks import TaskPort
-from coord._engine.urls import CALL_TIMEOUT, open_async
+from coord._engine.urls import CALL_TIMEOUT, SHORTEST_CALL, open_async
 from coord.concurrency import PermitRoom
 from coord.hub.limiting import AsyncLimiting
 from coord.limits import LimitRoom
@@ -37,9 +37,7 @@ if TYPE_CHECKING:
     from coord.periods import PeriodKind, Weekday
     from coord.uniques import AsyncSlidingUniqueCounter, AsyncUniqueCounter
 
-__all__ = ["SHORTEST_CALL", "AsyncCoord"]
-
-SHORTEST_CALL = 0.001
+__all__ = ["AsyncCoord"]
 
 
 class AsyncCoord(AsyncLimiting):

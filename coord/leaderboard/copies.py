@@ -42,11 +42,20 @@ How = Literal["union", "intersection"]
 COMBINES: tuple[Combine, ...] = get_args(Combine)
 HOWS: tuple[How, ...] = get_args(How)
 PART = 100
-"""About how many members travel at once."""
+"""Members that travel at once, about: a script that loads so many takes a millisecond."""
+
 UNFINISHED = 600.0
+"""Seconds that a copy lives which nobody finishes: more than the pause of any process between two of its
+parts."""
+
 UNKNOWN_TIME = "0" * 16
+"""The digits of when a score was reached that no board knows: before all others."""
+
 DAY = 86_400.0
+"""Seconds."""
+
 MEMBERS = 250
+"""Members that one script looks up or compares, in a few milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["MOST_ROWS", "AsyncReads", "Counts", "Page"]
 
 MOST_ROWS = 1000
-"""Rows in one answer: what a server reads in about a millisecond. ``scroll`` reads any number."""
+"""Rows in one answer: what a server reads in a few milliseconds. ``scroll`` reads any number."""
 
 MEMBERS = 200
-"""Members that one script looks up, in about half a millisecond."""
+"""Members that one script looks up, in about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)

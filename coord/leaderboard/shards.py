@@ -38,12 +38,18 @@ if TYPE_CHECKING:
 __all__ = ["Shards", "Stretch", "Tally"]
 
 MOST_SHARDS = 1024
+"""Shards of a board: a read asks each, and more than that no cluster has nodes."""
+
 PLACES = 100
-"""For how many places one script counts."""
+"""Places for which one script counts, in about a millisecond."""
+
 SAMPLES = 64
-"""More than 4, or a stretch might not get shorter."""
+"""Rows that each shard gives of a stretch, in a third of a millisecond. More than 4, or a stretch might not
+get shorter."""
+
 SLACK = 100
-"""From how many rows before a place it is read at once."""
+"""Rows before a place from which on it is read at once: so many rows cost no more than another round of
+samples."""
 
 
 @dataclass(frozen=True, slots=True)

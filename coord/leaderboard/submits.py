@@ -26,7 +26,7 @@ MOST_OVERTAKEN = 100
 """Overtaken members in one answer: more than anyone is shown, and named within half a millisecond."""
 
 ROWS = 50
-"""Scores that one script takes, in about a millisecond."""
+"""Scores that one script takes, in one or two milliseconds."""
 
 NAMED = 16
 """Overtaken members that cost a server to name about as much as a score does."""

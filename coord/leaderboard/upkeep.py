@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncUpkeep"]
 
 SLICE = 50
-"""Members that one script takes off, in about half a millisecond."""
+"""Members that one script takes off, in about a millisecond."""
 
 
 def _removed(reply: Reply) -> tuple[int, int, int]:

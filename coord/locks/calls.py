@@ -20,12 +20,22 @@ if TYPE_CHECKING:
 __all__ = ["ENDED_MEMORY", "HEARTBEAT", "Grant", "LockCalls", "LockStatus", "flags", "renewal", "waiter_of"]
 
 FENCE_MEMORY = 86_400.0
+"""Seconds that a fence is remembered after its lease: a day, longer than late writes of a holder are under
+way."""
+
 BROKEN_MEMORY = 86_400.0
+"""Seconds that it is remembered why a lock was broken: until somebody asks the next morning."""
+
 ENDED_MEMORY = 60.0
-"""For how long a token is refused when a request of its may still be on its way."""
+"""Seconds that a token is refused when a request of its may still be on its way: a minute, longer than one
+waits in any buffer."""
+
 RELEASED_MEMORY = 10.0
-"""For how long a release is remembered, which is longer than it may be repeated."""
+"""Seconds that a release is remembered, which is longer than it may be repeated."""
+
 HEARTBEAT = 3.0
+"""Seconds until a waiter of a fair lock that gives no sign is dead: it gives one each second, and two may be
+lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,11 @@ if TYPE_CHECKING:
 __all__ = ["durable"]
 
 PATIENCE_SHARE = 0.75
-"""Of the time that the call has left, and of the lease: for so much of it is waited."""
+"""The part of the time that the call has left, and of the lease, for which replicas or a disk are waited for:
+the rest is for the answer to come back, and for giving up in time."""
+
 MOST_REPLICAS = 1000
+"""Replicas that may be asked for: more than any server has, and a slip of the keyboard is refused."""
 
 PING = Command("PING", parse=nothing, repeatable=True)
 

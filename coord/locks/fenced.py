@@ -43,7 +43,10 @@ if TYPE_CHECKING:
 __all__ = ["AsyncFenced", "AsyncGuarded", "Fenced", "FencedValue", "Guarded", "Writer"]
 
 MEMORY = 86_400.0
+"""Seconds that a fence outlives its value: a day, as that of a lock."""
+
 SHORTEST_TTL = 0.001
+"""Seconds of a value's life: what Redis counts in."""
 
 
 @dataclass(frozen=True, slots=True)

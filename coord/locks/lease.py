@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["SHORTEST_TTL", "AsyncLease", "AsyncLoss"]
 
 SHORTEST_TTL = 0.01
+"""Seconds of a lease: some round trips, or it has ended before its answer came."""
+
 DRIFT_SHARE = 0.01
+"""The part of a lease by which clocks may drift apart in it: a hundred times what quartz does."""
+
 DRIFT_FLOOR = 0.002
+"""Seconds of the same for a short lease: the millisecond to which servers keep time, and one of drift."""
 
 
 class AsyncLease:

@@ -33,7 +33,7 @@ __all__ = ["AsyncLock"]
 F = TypeVar("F", bound="Callable[..., Coroutine[object, object, object]]")
 
 GRANT_ATTEMPTS = 3
-"""Requests for one grant, should the answers take longer than the lease: three in a row are no accident."""
+"""Requests for one grant, should an answer take longer than the lease: three in a row are no accident."""
 
 UNDO_TIME = 1.0
 """Seconds for the request that gives a token up: more than a round trip over any network, and no longer than

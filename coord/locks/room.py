@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Holding", "LockRoom", "SharedRoom"]
 
 RENEW_SHARE = 3
+"""A renewal may take one part in so many of the shortest lease: until the next one is due."""
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)

@@ -22,7 +22,7 @@
 -- include bits
 local numbers, places, words, lives = KEYS[1], KEYS, ARGV, ARGV[5]
 local kinds, chunks, gated, size = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
-local DAY = 86400000
+local DAY = 86400000 -- milliseconds
 local ids = 5 + chunks -- the words before the first id
 
 -- Which bits to set, chunk by chunk.

@@ -13,7 +13,7 @@ local chunk, packed, lives = ARGV[1], ARGV[2], ARGV
 local kinds = (#places - 1) / 2
 local time = redis.call('TIME')
 local now = math.floor(tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000)
-redis.call('SET', scratch, packed, 'PX', 60000)
+redis.call('SET', scratch, packed, 'PX', 60000) -- deleted below; this is for a call that fails
 for kind = 1, kinds do
   local ends, retain = tonumber(lives[2 + kind]), tonumber(lives[2 + kinds + kind])
   local life = string.format('%.0f', ends + retain > now and ends + retain or now + retain)

@@ -10,7 +10,7 @@
 local keys, cursor, count, words = KEYS, ARGV[1], ARGV[2], ARGV
 -- include board
 
-local SLICE = 1000 -- unpack() has a limit
+local SLICE = 1000 -- members a command: unpack() takes no more than about 8000
 
 local board = opened(keys, 0)
 local found, members = nil, {}

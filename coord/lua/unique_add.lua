@@ -14,7 +14,7 @@
 -- that changes the period. Most do not, and then no roll-up is stale either.
 local periods, count, limit, lives = KEYS, tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local args, first = ARGV, 4
-local SLICE = 4000 -- unpack() has a limit
+local SLICE = 4000 -- ids a command: unpack() takes no more than about 8000
 
 local exact = {}
 for i = 1, count do

@@ -64,7 +64,7 @@ local function answer(from, to)
   for _, set in ipairs(sets) do
     redis.call('PFADD', scratch, unpack(redis.call('SMEMBERS', set)))
   end
-  redis.call('PEXPIRE', scratch, 60000)
+  redis.call('PEXPIRE', scratch, 60000) -- deleted below; this is for a call that fails
   sketches[#sketches + 1] = scratch
   local found
   if content then

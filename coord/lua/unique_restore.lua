@@ -15,7 +15,7 @@ local kind = redis.call('TYPE', period).ok
 if kind ~= 'none' and kind ~= 'set' and kind ~= 'string' then
   return redis.error_reply('WRONGTYPE neither hashes nor a HyperLogLog')
 end
-redis.call('SET', scratch, data, 'PX', 60000)
+redis.call('SET', scratch, data, 'PX', 60000) -- deleted below; this is for a call that fails
 local done
 if kind == 'set' then
   done = redis.pcall('PFADD', scratch, unpack(redis.call('SMEMBERS', period)))

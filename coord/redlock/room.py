@@ -43,9 +43,15 @@ N = TypeVar("N", int, float)
 T = TypeVar("T")
 
 PATIENCE_SHARE = 0.05
+"""The part of a lease for which one server is waited for: so little that a lease is mostly left when all
+are."""
+
 LEAST_PATIENCE = 0.05
-"""A server is waited for during 5 % of the lease, and 50 ms at the least."""
+"""Seconds of the same for a short lease: a round trip with a pause of the server in it."""
+
 OWED = 120.0
+"""Seconds for which a release is owed to a server that did not answer, or two leases: then the lock has ended
+there."""
 
 FENCE = Script("quorum_fence", parse=confirmation, repeatable=True)
 

@@ -37,9 +37,17 @@ if TYPE_CHECKING:
 __all__ = ["Estimate", "difference_of", "estimate_of", "exactly", "overlap_of"]
 
 TOP_RANK = 51
+"""The highest rank of a register: 50 bits of a hash are left after the 14 of its index, and one for none
+set."""
+
 BEYOND = 12
+"""Ranks above the fullest one that matter: each is half as likely as the one before."""
+
 TWO_SIDED_95 = 1.959964
+"""Standard deviations on either side within which 95 % of a normal distribution lie."""
+
 _EVEN = 0.25
+"""The part of a whole number by which both bounds are moved down before they are rounded."""
 
 
 @dataclass(frozen=True, slots=True)

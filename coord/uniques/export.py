@@ -14,6 +14,7 @@ __all__ = ["dump", "load"]
 
 _TITLE = b"coord unique 1\n"
 _WIDTH = 8
+"""Bytes of a hash."""
 
 
 def dump(content: Content, *, raw: bool) -> bytes:

@@ -20,6 +20,8 @@ from itertools import chain
 __all__ = ["REGISTERS", "Sketch"]
 
 REGISTERS = 16384
+"""Registers of a HyperLogLog, as Redis and Valkey have them; so are all the numbers below."""
+
 _MAGIC = b"HYLL"
 _HEADER = 16
 _DENSE_SIZE = 12288

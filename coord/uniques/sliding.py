@@ -23,7 +23,7 @@ SHORTEST = 0.001
 """Seconds of a window: keys live for whole milliseconds, and at least one."""
 
 MOST_BUCKETS = 1000
-"""Pieces of a window: each is a key that a count names, and a server reads so many in about a millisecond."""
+"""Pieces of a window: each is a key that a count names, and a server reads so many in a few milliseconds."""
 
 _ADD = Script("recent_add", parse=nothing, repeatable=True)
 _COUNT = Script("recent_count", parse=as_int, repeatable=True)

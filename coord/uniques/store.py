@@ -21,16 +21,19 @@ if TYPE_CHECKING:
 __all__ = ["EXACT", "Content", "Part", "Store", "hash_of"]
 
 EXACT = 512
-"""The most ids that one key holds exactly: what a server keeps in its compact form of a set."""
+"""Ids that one key holds exactly: what a server keeps in its compact form of a set."""
 
 UNITED = 8192
-"""The most hashes of several keys that are still united exactly."""
+"""Hashes of several keys that are still united exactly: in a few milliseconds of the server."""
 
 SLICE = 600
-"""How many ids are added to one key in one step, or half as many to two: for most of a millisecond."""
+"""Ids that are added to one key in one step, or half as many to two: for most of a millisecond."""
 
 MOST_KEYS = 5000
+"""Keys in one read: about what Lua's unpack() takes, and a few dozen milliseconds of the server."""
+
 _IDLE = 86_400_000
+"""Milliseconds that the roll-up of nothing is kept: a day. All others live as long as their periods."""
 
 
 def _answers(reply: Reply) -> tuple[list[int], list[tuple[bool, Reply]]]:

@@ -12,7 +12,7 @@
 --
 -- A server makes the functions of a script anew in each call, which costs it about as much as a count. So there
 -- are few, and what only writes need is made by those that write.
-local DIGITS = 16
+local DIGITS = 16 -- microseconds since the epoch, until the year 2286
 local asked
 
 -- Count the members of a sorted set with better scores, or with those that are `level` too. O(log n), as is what

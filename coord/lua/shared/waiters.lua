@@ -3,7 +3,7 @@
 -- Whoever waits stands in a sorted set {waiter: order of arrival}, as "home:waiter": its home is where it
 -- listens. Who is woken stands there with the moment until which the free lock is kept for it, in microseconds
 -- and negative. Otherwise the one that released it, and asks again at once, would have it time and again.
-local KEPT = 50000
+local KEPT = 50000 -- microseconds: a wake-up and a request over any network, with an event loop that is late
 
 local function server_time()
   local time = redis.call('TIME')
@@ -41,7 +41,7 @@ local function bury(queue, alive, now, heartbeat)
   for _, one in ipairs(redis.call('ZRANGEBYSCORE', alive, latest, '+inf')) do
     keep_alive(alive, one, now, heartbeat)
   end
-  local dead = redis.call('ZRANGEBYSCORE', alive, '-inf', string.format('%.0f', now), 'LIMIT', 0, 100)
+  local dead = redis.call('ZRANGEBYSCORE', alive, '-inf', string.format('%.0f', now), 'LIMIT', 0, 100) -- a fraction of a millisecond
   for _, one in ipairs(dead) do
     leave(queue, alive, one)
   end
