@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from coord._engine.checks import millis
 from coord._engine.replies import as_bool, as_int, as_rows, text
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from coord._engine.keys import Keys
     from coord._engine.script import Call, Reply
+    from coord.locks.options import Mode
 
 __all__ = ["ENDED_MEMORY", "HEARTBEAT", "Grant", "LockCalls", "LockStatus", "flags", "renewal", "waiter_of"]
 
@@ -76,7 +77,7 @@ class LockStatus:
     held_for: float | None
     remaining: float | None
     broken: str | None
-    mode: str | None
+    mode: Mode | None
     waiters: int
 
 
@@ -102,7 +103,7 @@ def _status(reply: Reply) -> LockStatus:
         held_for=None if age is None else as_int(age) / 1_000_000,
         remaining=None if ttl is None else as_int(ttl) / 1000,
         broken=None if broken is None else text(broken),
-        mode=None if mode is None else text(mode),
+        mode=None if mode is None else cast("Mode", text(mode)),
         waiters=as_int(waiters),
     )
 
