@@ -16,6 +16,7 @@ Redis' own exceptions (``redis.ConnectionError``, ``redis.TimeoutError``, ...) p
     └── LockError
         ├── LockTimeout       (also a TimeoutError) it stayed held for as long as you would wait
         ├── LockLost          you held it, and no longer do
+        ├── NotOwned          the process that this one was forked from holds it, and you do not
         ├── SelfDeadlock      you hold it yourself, and would wait for ever
         ├── NotDurable        it was not as safe as you asked for, and was given back
         ├── StaleFence        a later holder has been at the value that you would read or change
@@ -37,6 +38,7 @@ __all__ = [
     "LockLost",
     "LockTimeout",
     "NotDurable",
+    "NotOwned",
     "PermitError",
     "PermitLost",
     "PermitTimeout",
@@ -196,6 +198,19 @@ class LockLost(LockError):
     def __init__(self, name: str) -> None:
         super().__init__(
             name, f"lock {name!r} was lost: its lease ran out, or somebody removed it, before it was released"
+        )
+
+
+class NotOwned(LockError):
+    """A lease or permit was used in a process that was forked from its owner's. It is the parent's alone.
+
+    Attributes:
+        name: The name of the lock or limit.
+    """
+
+    def __init__(self, name: str, what: str, instead: str) -> None:
+        super().__init__(
+            name, f"the lease of {what} belongs to the process that this one was forked from; {instead}"
         )
 
 

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
-    from types import TracebackType
 
     from coord._engine.script import Call
 
@@ -57,15 +56,19 @@ class Signal(Protocol):
 class Guard(Protocol):
     """Watches over the body of a ``with`` block, which it may cut short where that can be done cleanly.
 
-    Entered and left by the same task. A task's body is cancelled; a thread's never is.
+    A task's body is cancelled; a thread's never is. To leave it in another task or thread disarms it.
     """
 
-    def __enter__(self) -> object: ...
+    def begin(self) -> None:
+        """Watch over what the caller does from now on."""
+        ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> bool | None:
-        """Leave; true if ``error`` is the guard's own doing and no more than that."""
+    def end(self, error: BaseException | None) -> bool:
+        """Watch no longer; true if ``error``, with which the body ended, is the guard's own doing alone."""
+        ...
+
+    async def give_way(self) -> None:
+        """Once all is let go, raise the cancellation that others have asked for besides, if they have."""
         ...
 
     def last(self, seconds: float) -> None:
@@ -132,6 +135,9 @@ class Outcome(Generic[T]):
 
 class Port(Protocol):
     """All that a flow may ask of the world."""
+
+    call_timeout: float
+    """Seconds until a call must have been answered, unless another time is given for it."""
 
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:
         """Send ``call`` and return its parsed answer.

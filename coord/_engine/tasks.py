@@ -16,6 +16,7 @@ import anyio.to_thread
 from coord._engine.coalescing import CoalescingWire
 from coord._engine.convoys import deliver_together
 from coord._engine.courier import UNKNOWN, Courier
+from coord._engine.guards import TaskGuard
 from coord._engine.port import Outcome, all_of, step
 from coord._engine.shards import SuspendingShardTap, place_of
 from coord._engine.taps import SuspendingTap
@@ -27,7 +28,6 @@ from coord._engine.wires import AsyncClient, SuspendingWire, heed_cancellation, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
-    from types import TracebackType
 
     from coord._engine.port import Guard, Place, Port, Signal, Tap
     from coord._engine.script import Call
@@ -62,37 +62,6 @@ class _TaskSignal:
         return self.event.is_set()
 
 
-class _TaskGuard:
-    """Cuts a body short by cancelling it."""
-
-    def __init__(self, port: TaskPort) -> None:
-        self._port = port
-        self._loop = asyncio.get_running_loop()
-        self._scope = anyio.CancelScope()
-
-    def __enter__(self) -> object:
-        return self._scope.__enter__()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> bool | None:
-        """See ``Guard``."""
-        return self._scope.__exit__(kind, error, trace)
-
-    def last(self, seconds: float) -> None:
-        """See ``Guard``."""
-        self._scope.deadline = anyio.current_time() + seconds
-
-    def cut(self) -> None:
-        """See ``Guard``."""
-        self._scope.cancel()
-
-    def bring(self, flow: Callable[[], Coroutine[object, None, None]]) -> None:
-        """See ``Guard``."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and the body over
-            self._loop.call_soon_threadsafe(lambda: self._port._start(flow(), "coord", self._port._tasks))
-
-
 class TaskPort:
     """Runs flows in the calling task. Safe to share between the tasks of one event loop.
 
@@ -112,7 +81,7 @@ class TaskPort:
         self._shared = CoalescingWire(self._wire, call_timeout, wanted=coalesce)
         self._bundler = Courier(self._shared, self.now, self.sleep)
         self._owned = owned
-        self._call_timeout = call_timeout
+        self.call_timeout = call_timeout
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -124,7 +93,7 @@ class TaskPort:
         if self._closed:
             raise RuntimeError("this AsyncCoord is closed")
         self.admit()
-        seconds = self._call_timeout if timeout is None else timeout
+        seconds = self.call_timeout if timeout is None else timeout
         if self._shared.is_possible and call.then is None:
             return await self._bundler.deliver(call, seconds)
         with heed_cancellation(), anyio.move_on_after(seconds):
@@ -139,9 +108,9 @@ class TaskPort:
         if self._closed or self._shared.is_possible:
             return await all_of(self, [self.run(call) for call in calls])
         self.admit()
-        with heed_cancellation(), anyio.move_on_after(self._call_timeout):
-            return await deliver_together(self._courier, self._wire, calls, self._call_timeout)
-        raise self._wire.faults.timed_out(f"no answer within {self._call_timeout:g} s")
+        with heed_cancellation(), anyio.move_on_after(self.call_timeout):
+            return await deliver_together(self._courier, self._wire, calls, self.call_timeout)
+        raise self._wire.faults.timed_out(f"no answer within {self.call_timeout:g} s")
 
     async def sleep(self, seconds: float) -> None:
         """See ``Port``."""
@@ -238,8 +207,8 @@ class TaskPort:
     async def aside(self) -> Port:
         """See ``Port``. With a sync client of its own, which asks nothing of the event loop."""
         if self._aside is None:
-            twin = await anyio.to_thread.run_sync(blocking_twin, self._wire.client, self._call_timeout)
-            port = ThreadPort(twin.client, call_timeout=self._call_timeout, owned=twin)
+            twin = await anyio.to_thread.run_sync(blocking_twin, self._wire.client, self.call_timeout)
+            port = ThreadPort(twin.client, call_timeout=self.call_timeout, owned=twin)
             if self._aside is None and not self._closed:
                 self._aside = port
             else:  # another task was faster
@@ -262,7 +231,7 @@ class TaskPort:
 
     def guard(self) -> Guard:
         """See ``Port``."""
-        return _TaskGuard(self)
+        return TaskGuard(lambda flow: self._start(flow, "coord", self._tasks))
 
     def place(self, channel: str) -> Place:
         """See ``Port``."""

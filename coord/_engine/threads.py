@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import itertools
 import math
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from coord._engine.convoys import deliver_together
 from coord._engine.courier import Courier
+from coord._engine.guards import NoGuard
 from coord._engine.port import Outcome, Tap, step
 from coord._engine.shards import BlockingShardTap, place_of
 from coord._engine.taps import BlockingTap
@@ -43,20 +43,6 @@ MOST_RACERS = 1000
 thread might wait for itself."""
 
 
-class _NoGuard(contextlib.nullcontext[None]):
-    """A thread's body cannot be cut short cleanly, and so it is not."""
-
-    def last(self, seconds: float) -> None:
-        """See ``Guard``."""
-
-    def cut(self) -> None:
-        """See ``Guard``."""
-
-    def bring(self, flow: Callable[[], Coroutine[object, None, None]]) -> None:
-        """See ``Guard``. Whoever renews leases is in a thread already."""
-        step(flow())
-
-
 class ThreadPort:
     """Runs flows in the calling thread. Safe to share between threads.
 
@@ -71,7 +57,7 @@ class ThreadPort:
         self._wire = BlockingWire(client)
         self._courier = Courier(self._wire, self.now, self.sleep)
         self._owned = owned
-        self._call_timeout = call_timeout
+        self.call_timeout = call_timeout
         self._closed = False
         self._me = threading.local()
         self._numbers = itertools.count(1)
@@ -82,13 +68,13 @@ class ThreadPort:
         """See ``Port``."""
         if self._closed:
             raise RuntimeError("this Coord is closed")
-        return await self._courier.deliver(call, self._call_timeout if timeout is None else timeout)
+        return await self._courier.deliver(call, self.call_timeout if timeout is None else timeout)
 
     async def together(self, calls: Sequence[Call[T]]) -> list[T]:
         """See ``Port``."""
         if self._closed:
             raise RuntimeError("this Coord is closed")
-        return await deliver_together(self._courier, self._wire, calls, self._call_timeout)
+        return await deliver_together(self._courier, self._wire, calls, self.call_timeout)
 
     async def sleep(self, seconds: float) -> None:
         """See ``Port``."""
@@ -194,7 +180,7 @@ class ThreadPort:
 
     def guard(self) -> Guard:
         """See ``Port``."""
-        return _NoGuard()
+        return NoGuard()
 
     def place(self, channel: str) -> Place:
         """See ``Port``."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from coord.concurrency.room import PermitRoom
     from coord.concurrency.terms import Terms
     from coord.limits.gate import Gate, Group
-    from coord.locks.lock import Asking
+    from coord.locks.asking import Asking
 
 __all__ = ["Entrance"]
 
@@ -84,6 +84,6 @@ class Entrance(Turn):
             raise RateLimited(self.key, self.verdict().decision)
         return lease
 
-    async def _undo(self, asking: Asking) -> None:
-        await super()._undo(asking)
+    async def _undo(self, asking: Asking, within: float = math.inf) -> None:
+        await super()._undo(asking, within)
         self.gate.room.forget(self._group)

@@ -138,12 +138,14 @@ class SharedLock(Generic[K]):
             raise self._not_owned(WHOSE, "release")
         try:
             await leases[0].release()
-        except errors.LockLost as error:
+        except (errors.LockLost, errors.NotOwned) as error:
             self._table.forget(leases)
             raise self._not_owned(NO_LONGER, "release") from error
         self._table.forget(leases)  # only now that the server has answered
 
     async def _leave(self, who: object | None, error: BaseException | None) -> None:
+        if any(lease._is_inherited() for lease in self._table.of(who or self._me())):
+            return  # a forked child holds nothing of its parent's
         try:
             await self._flow()._port.finish(self._release(who))
         except Exception as problem:
@@ -165,7 +167,7 @@ class SharedLock(Generic[K]):
             raise self._not_owned(WHOSE, verb)
         try:
             await leases[0].renew(ttl=ttl + (leases[0].remaining() if add else 0.0))
-        except errors.LockLost as error:
+        except (errors.LockLost, errors.NotOwned) as error:
             raise self._not_owned(NO_LONGER, verb) from error
         return True
 

@@ -56,6 +56,7 @@ class AsyncConcurrencyPermit:
 
         Raises:
             PermitLost: Its lease has run out, or it was given back.
+            NotOwned: It is held by the process that this one was forked from.
         """
         self._lease.check()
 
@@ -67,7 +68,7 @@ class AsyncConcurrencyPermit:
 
         Raises:
             PermitLost: The lease had ended; it is not revived.
-            RuntimeError: It is held by the process that this one was forked from.
+            NotOwned: It is held by the process that this one was forked from.
 
         Complexity: O(log n) for n permits of the key, one round trip.
         """
@@ -78,7 +79,7 @@ class AsyncConcurrencyPermit:
 
         Raises:
             PermitLost: The lease had ended before, so another may have been admitted in its place.
-            RuntimeError: It is held by the process that this one was forked from.
+            NotOwned: It is held by the process that this one was forked from.
 
         Complexity: O(log n) for n permits of the key, one round trip.
         """

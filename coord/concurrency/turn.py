@@ -6,8 +6,9 @@ import secrets
 from typing import TYPE_CHECKING
 
 from coord.errors import PermitLost, PermitTimeout
+from coord.locks.asking import Asking
 from coord.locks.calls import waiter_of
-from coord.locks.lock import Asking, AsyncLock
+from coord.locks.lock import AsyncLock
 
 if TYPE_CHECKING:
     from coord.concurrency.calls import PermitCalls

@@ -8,6 +8,7 @@ from coord._engine.checks import patience
 from coord._engine.faces import twin_of
 from coord._engine.port import step
 from coord.locks.around import held_around
+from coord.locks.entered import caller
 from coord.locks.fenced import Fenced, Guarded
 from coord.locks.hold import AsyncHold
 from coord.locks.lease import AsyncLease, AsyncLoss
@@ -90,12 +91,12 @@ class Lock:
         return lambda function: held_around(function, lambda: self.hold(timeout=timeout, on_lost=on_lost))
 
     def __enter__(self) -> Lease:
-        return Lease(step(self._flow.__aenter__()))
+        return Lease(step(self._flow._enter(caller())))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        step(self._flow.__aexit__(kind, error, trace))
+        step(self._flow._leave(caller(), error))
 
 
 @twin_of(AsyncLease)
@@ -165,7 +166,7 @@ class Hold:
 
     def __enter__(self) -> Lease:
         try:
-            return Lease(step(self._flow.__aenter__()))
+            return Lease(step(self._flow._begin(caller())))
         except KeyboardInterrupt:  # it may have come between the flow's return and ours
             step(self._flow._abandon())
             raise

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from coord._engine.checks import patience, seconds
 from coord._engine.renewals import Elsewhere
+from coord.errors import NotOwned
 from coord.locks.fenced import AsyncFenced, AsyncGuarded, Writer
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from coord._engine.checks import Seconds
     from coord._engine.port import Guard, Signal
     from coord._engine.renewals import Renewals
-    from coord.locks.lock import Asking, AsyncLock
+    from coord.locks.asking import Asking
+    from coord.locks.lock import AsyncLock
 
 __all__ = ["SHORTEST_TTL", "AsyncLease", "AsyncLoss"]
 
@@ -95,7 +97,7 @@ class AsyncLease:
 
     def remaining(self) -> float:
         """Return how many seconds the lease is still good for; 0 when it is not. Local, no round trip."""
-        return 0.0 if self._over else max(0.0, self._deadline - self._port.now())
+        return 0.0 if self._over or self._is_inherited() else max(0.0, self._deadline - self._port.now())
 
     @property
     def valid(self) -> bool:
@@ -112,7 +114,9 @@ class AsyncLease:
 
         Raises:
             LockLost: It has run out or been released.
+            NotOwned: It is held by the process that this one was forked from.
         """
+        self._refuse_fork()
         if not self.valid:
             raise self._lock._was_lost()
 
@@ -124,7 +128,7 @@ class AsyncLease:
 
         Raises:
             LockLost: The lease had ended; it is not revived.
-            RuntimeError: It is held by the process that this one was forked from.
+            NotOwned: It is held by the process that this one was forked from.
 
         Complexity: O(1), one round trip.
         """
@@ -148,14 +152,27 @@ class AsyncLease:
 
         Raises:
             LockLost: The lease had ended before, so another may have held the lock meanwhile.
-            RuntimeError: It is held by the process that this one was forked from.
+            NotOwned: It is held by the process that this one was forked from.
 
         Complexity: O(1), one round trip.
         """
+        await self._release()
+
+    async def _release(self, *, within: float | None = None) -> None:
+        """Give it back; if that takes longer than ``within`` seconds and the lease, the lease is lost."""
         self._refuse_fork()
         if self._over and not self._told:
             return
-        held = await self._lock._room.release(self._lock._calls, self.token, doubtful=self._asking.doubtful)
+        try:
+            held = await self._lock._room.release(
+                self._lock._calls, self.token, doubtful=self._asking.doubtful, timeout=within
+            )
+        except Exception as error:
+            if within is None or self.valid:
+                raise
+            await self._lose()
+            await self._lock._tidy_up(self._asking, 0.0)
+            raise self._lock._was_lost() from error
         # Only now that the server has answered: a release that failed may be tried again.
         was_lost, self._over, self._told = self._told, True, False
         if was_lost or not held:
@@ -184,8 +201,8 @@ class AsyncLease:
 
         Raises:
             LockLost: The lease has ended.
+            NotOwned: It is held by the process that this one was forked from.
         """
-        self._refuse_fork()
         self.check()
         self._over = True
         self._let_go()
@@ -203,12 +220,13 @@ class AsyncLease:
         if self._on_lost is not None:
             await self._port.invoke(self._on_lost)
 
+    def _is_inherited(self) -> bool:
+        """Tell whether it is of the process that this one was forked from."""
+        return self._process != self._port.process()
+
     def _refuse_fork(self) -> None:
-        if self._process != self._port.process():
-            raise RuntimeError(
-                f"the lease of {self._what} belongs to the process that this one was forked from; "
-                f"{self._lock._instead}"
-            )
+        if self._is_inherited():
+            raise NotOwned(self.name, self._what, self._lock._instead)
 
 
 class AsyncLoss:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import contextlib
 import math
 import random
-import secrets
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, TypeVar, get_args
 
 from coord._engine.checks import one_of, patience, seconds
 from coord.errors import LockLost, LockTimeout, SelfDeadlock
 from coord.locks.around import held_around_coroutine
+from coord.locks.asking import Asking
 from coord.locks.calls import waiter_of
 from coord.locks.durable import durable
+from coord.locks.entered import Entered, caller
 from coord.locks.hold import AsyncHold
 from coord.locks.lease import SHORTEST_TTL, AsyncLease
 from coord.locks.options import RenewIn, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
     from coord._engine.checks import Seconds
     from coord._engine.listeners import Waiting
@@ -44,29 +44,6 @@ FIRST_POLL = 0.005
 
 LONGEST_POLL = 0.1
 """Seconds until a poll at the latest: how long a free lock may lie idle, for ten requests a second."""
-
-
-@dataclass(slots=True)
-class Asking:
-    """One acquisition that is under way.
-
-    Attributes:
-        token: Its token; the same for every attempt.
-        waiter: As whom it stands in the queue; empty if it does not.
-        held_for: What the last refusal said of the holder's lease.
-        refused_by: Which of several locks refused it last: how many come before it.
-        doubtful: Whether a copy of a request may still be on its way, so that the token has to be ended.
-    """
-
-    token: str = field(default_factory=lambda: secrets.token_hex(16))
-    waiter: str = ""
-    held_for: float = 0.0
-    refused_by: int = 0
-    doubtful: bool = False
-
-    def doubt(self) -> None:
-        """Note that a copy may be on its way."""
-        self.doubtful = True
 
 
 class AsyncLock:
@@ -113,7 +90,7 @@ class AsyncLock:
         self._reentrant = reentrant
         self._listens = one_of(wait, "wait", get_args(Wait)) == "signal"
         self._calls = self._spell(name)
-        self._entered: dict[int, list[AsyncHold]] = {}
+        self._entered = Entered()
         self.name = name
         self.names: tuple[str, ...] = (name,)
 
@@ -279,29 +256,35 @@ class AsyncLock:
         )
 
     async def __aenter__(self) -> AsyncLease:
+        return await self._enter(caller())
+
+    async def _enter(self, frame: FrameType) -> AsyncLease:
         hold = self.hold()
-        holds = self._entered.setdefault(self._port.whoami(), [])
-        holds.append(hold)
+        self._entered.add(hold, self._port.whoami(), frame)
         try:
-            return await hold.__aenter__()
+            return await hold._begin(frame)
         except BaseException:
-            holds.remove(hold)
+            self._entered.discard(hold)
             raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        me = self._port.whoami()
-        holds = self._entered.get(me)
-        if not holds:
-            raise RuntimeError(f"lock {self.name!r} was entered by another task or thread than leaves it")
-        hold = holds[-1]
-        try:
-            await hold.__aexit__(kind, error, trace)
-        finally:
-            holds.remove(hold)
-            if not holds:
-                self._entered.pop(me, None)
+        await self._leave(caller(), error)
+
+    async def _leave(self, frame: FrameType, error: BaseException | None) -> None:
+        mine, others = self._entered.leave(self._port.whoami(), frame)
+        for hold in others:
+            with contextlib.suppress(Exception):  # nobody is there to be told
+                await hold._end(None)
+        problems: list[Exception] = []
+        for hold in mine:
+            try:
+                await hold._end(error)
+            except Exception as problem:  # noqa: BLE001  # the others are let go too
+                problems.append(problem)
+        if problems:
+            raise problems[0]
 
     @property
     def _channel(self) -> str:
@@ -372,14 +355,23 @@ class AsyncLock:
             await self._give_up(asking)
             raise
 
-    async def _give_up(self, asking: Asking) -> None:
+    async def _give_up(self, asking: Asking, within: float = math.inf) -> None:
         """End a token that may hold the lock, come to hold it, or stand in its queue; as far as possible."""
         with contextlib.suppress(Exception):
-            await self._port.finish(self._undo(asking))
+            await self._port.finish(self._undo(asking, within))
 
-    async def _undo(self, asking: Asking) -> None:
-        await self._room.release(self._calls, asking.token, asking.waiter, end_anyway=True, timeout=UNDO_TIME)
+    async def _undo(self, asking: Asking, within: float = math.inf) -> None:
+        limit = min(UNDO_TIME, within)
+        await self._room.release(self._calls, asking.token, asking.waiter, end_anyway=True, timeout=limit)
         asking.waiter, asking.doubtful = "", False
+
+    async def _tidy_up(self, asking: Asking, left: float) -> None:
+        """End a token that is lost, while its lease had ``left`` seconds; after that beside the caller."""
+        if left > 0:
+            await self._give_up(asking, left)
+            return
+        with contextlib.suppress(RuntimeError):  # no thread can be started while the interpreter ends
+            self._port.spawn(lambda: self._give_up(asking), "coord clean-up")
 
     async def _await_wakeup(self, asking: Asking, until: float, place: Waiting) -> AsyncLease | None:
         while (left := until - self._port.now()) > 0:
@@ -402,5 +394,5 @@ class AsyncLock:
     def _refuse_self_deadlock(self, limit: float) -> None:
         for name in self.names:
             mine = self._room.holdings.get((name, self._port.whoami()))
-            if mine is not None and mine.lease.valid and math.isinf(limit):
+            if mine is not None and mine.is_of_caller() and math.isinf(limit):
                 raise SelfDeadlock(name)

@@ -11,11 +11,13 @@ from coord._engine.listeners import Listeners
 from coord._engine.port import all_of
 from coord._engine.renewals import BATCH, Renewals
 from coord.locks.calls import LockCalls, renewal
+from coord.locks.entered import is_anybodys
 from coord.locks.eviction import warn_of_eviction
 from coord.locks.fenced import AsyncFenced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import FrameType
 
     from coord._engine.keys import Keys
     from coord._engine.port import Port
@@ -36,11 +38,20 @@ class Holding:
 
     Attributes:
         lease: What it holds.
+        frame: Where it was entered.
         blocks: How many blocks of a reentrant lock are inside one another.
     """
 
     lease: AsyncLease
+    frame: FrameType
     blocks: int = 1
+
+    def is_of_caller(self) -> bool:
+        """Tell whether the caller, of the same task or thread, is sure to be inside of it, and it good.
+
+        A generator that is suspended inside of a block may be resumed by others, and so left by them.
+        """
+        return self.lease.valid and not is_anybodys(self.frame)
 
 
 class LockRoom:

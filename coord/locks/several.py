@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from coord._engine.keys import Keys
     from coord._engine.listeners import Waiting
     from coord._engine.script import Call, Reply
+    from coord.locks.asking import Asking
     from coord.locks.blocking import Lease
     from coord.locks.calls import LockStatus
     from coord.locks.lease import AsyncLease
-    from coord.locks.lock import Asking
     from coord.locks.options import RenewIn, Wait
     from coord.locks.room import LockRoom
 

@@ -15,7 +15,7 @@ from coord.redlock.votes import UndecidedError
 if TYPE_CHECKING:
     from coord._engine.checks import Seconds
     from coord.locks import AsyncLease, Lease
-    from coord.locks.lock import Asking
+    from coord.locks.asking import Asking
     from coord.redlock.room import QuorumRoom
 
 __all__ = ["AsyncQuorumLock", "QuorumLock"]

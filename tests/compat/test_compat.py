@@ -5,6 +5,7 @@ import contextlib
 import gc
 import inspect
 import logging
+import os
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -681,3 +682,24 @@ async def test_flavours_exclude_each_other(
         assert not sync_client.lock("x", lock_class=sync_class).acquire(blocking=False)
 
     assert isinstance(async_class(async_client, "x")._coord(AsyncCoord), AsyncCoord)
+
+
+def test_a_forked_child_leaves_its_parents_block_in_silence_and_owns_nothing(real_server: str) -> None:
+    client = redis.Redis.from_url(real_server)
+    lock = RedisPyLock(client, "forked", timeout=5)
+    pid = 1
+    try:
+        with lock:
+            pid = os.fork()
+            if pid == 0:
+                with pytest.raises(LockNotOwnedError):
+                    lock.extend(5)
+            else:
+                assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+                lock.extend(5)
+        if pid == 0:
+            os._exit(0)
+    finally:
+        if pid == 0:
+            os._exit(1)
+    client.close()

@@ -17,7 +17,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from coord import AsyncCoord, Coord, PermitLost, PermitTimeout
+from coord import AsyncCoord, Coord, NotOwned, PermitLost, PermitTimeout
 from coord._engine import wakeups
 from coord._engine.urls import open_sync
 from tests.campaign.proxy import Mischief, Proxy
@@ -354,7 +354,7 @@ def test_a_forked_child_does_not_own_its_parents_permit(real_server: str, prefix
                 verdict = 1
                 try:
                     permit.release()
-                except RuntimeError as error:
+                except NotOwned as error:
                     verdict = 0 if "acquire one here" in str(error) else 2
                 finally:
                     os._exit(verdict)

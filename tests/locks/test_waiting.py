@@ -19,7 +19,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from coord import AsyncCoord, Coord, LockLost, LockTimeout, SelfDeadlock
+from coord import AsyncCoord, Coord, LockLost, LockTimeout, NotOwned, SelfDeadlock
 from coord._engine import wakeups
 from coord._engine.urls import open_sync
 from tests import servers
@@ -881,7 +881,7 @@ def test_a_forked_child_does_not_own_its_parents_lease(real_server: str, prefix:
             verdict = 1
             try:
                 lease.release()
-            except RuntimeError:
+            except NotOwned:
                 with Coord.connect(real_server, prefix=prefix) as own, own.lock("y", ttl=0.3):
                     time.sleep(0.5)
                     verdict = 0

@@ -316,6 +316,8 @@ class SimulatedPort:
     async def wait(self, signal: Signal, seconds: float) -> bool:
         return self._not_simulated()
 
+    call_timeout = CALL_TIMEOUT
+
     def guard(self) -> Guard:
         return self._not_simulated()
 
