@@ -34,10 +34,12 @@ def async_only(**instead: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Refuse the options that the async twin alone can honour, and say of each what to do instead."""
 
     def refuse(function: Callable[P, R]) -> Callable[P, R]:
+        called = function.__qualname__.removesuffix(".__init__")
+
         @wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             for name in instead.keys() & kwargs.keys():
-                raise TypeError(f"{function.__qualname__}() takes no {name}=: {instead[name]}")
+                raise TypeError(f"{called}() takes no {name}=: {instead[name]}")
             return function(*args, **kwargs)
 
         return checked
