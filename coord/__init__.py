@@ -8,14 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from coord.concurrency import (
+    AsyncConcurrencyHold,
     AsyncConcurrencyLimit,
     AsyncConcurrencyPermit,
-    AsyncConcurrencySlot,
+    ConcurrencyHold,
     ConcurrencyHolder,
     ConcurrencyLimit,
     ConcurrencyOptions,
     ConcurrencyPermit,
-    ConcurrencySlot,
     ConcurrencyStatus,
 )
 from coord.errors import (
@@ -89,11 +89,12 @@ if TYPE_CHECKING:
     )
     from coord.admission import (
         Admission,
+        AdmissionHold,
         AdmissionPermit,
-        AdmissionSlot,
         AsyncAdmission,
+        AsyncAdmissionHold,
         AsyncAdmissionPermit,
-        AsyncAdmissionSlot,
+        Denied,
     )
     from coord.leaderboard import (
         AsyncLeaderboard,
@@ -125,18 +126,18 @@ __version__ = "0.1.0"
 __all__ = (
     "Activity",
     "Admission",
+    "AdmissionHold",
     "AdmissionPermit",
-    "AdmissionSlot",
     "AsyncActivity",
     "AsyncAdmission",
+    "AsyncAdmissionHold",
     "AsyncAdmissionPermit",
-    "AsyncAdmissionSlot",
     "AsyncCharge",
     "AsyncCharging",
     "AsyncCohort",
+    "AsyncConcurrencyHold",
     "AsyncConcurrencyLimit",
     "AsyncConcurrencyPermit",
-    "AsyncConcurrencySlot",
     "AsyncCoord",
     "AsyncFenced",
     "AsyncFixedWindow",
@@ -161,15 +162,16 @@ __all__ = (
     "Charge",
     "Charging",
     "Cohort",
+    "ConcurrencyHold",
     "ConcurrencyHolder",
     "ConcurrencyLimit",
     "ConcurrencyOptions",
     "ConcurrencyPermit",
-    "ConcurrencySlot",
     "ConcurrencyStatus",
     "Coord",
     "CoordError",
     "Decision",
+    "Denied",
     "Entry",
     "Estimate",
     "Fenced",

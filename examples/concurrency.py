@@ -18,7 +18,7 @@ FILES = [(f"host-{number % 2}", f"file-{number}") for number in range(24)]
 def blocking(url: str) -> None:
     with Coord.connect(url, prefix="example") as coord:
         limit = coord.concurrency_limit("downloads", limit=2, ttl=5)
-        with limit.slot("host-0") as first, limit.slot("host-0"):
+        with limit.hold("host-0") as first, limit.hold("host-0"):
             print(f"sync:  a third one meanwhile: {limit.try_acquire('host-0')}")
             try:
                 limit.acquire("host-0", timeout=0.05)
@@ -36,7 +36,7 @@ async def suspending(url: str) -> None:
         limit = coord.concurrency_limit("downloads", limit=3, ttl=5, fair=True)
 
         async def fetch(host: str, file: str) -> None:
-            async with limit.slot(host, timeout=30):
+            async with limit.hold(host, timeout=30):
                 at_work[host] += 1
                 most[host] = max(most[host], at_work[host])
                 await anyio.sleep(0.01 if file else 0)

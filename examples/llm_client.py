@@ -46,7 +46,8 @@ class Client:
     async def ask(self, prompt: str, *, timeout: float = 10) -> str:
         estimate = 100 + len(prompt)
         cost = {"requests": 1, "tokens": estimate}
-        async with self.admission.slot(self.model, cost, timeout=timeout, refund_on=(OSError,)) as permit:
+        hold = self.admission.hold(self.model, cost=cost, timeout=timeout, refund_on=(OSError,))
+        async with hold as permit:
             self.most = max(self.most, (await self.calls.status(self.model)).used)
             answer = await provider(prompt)
             await permit.settle({"requests": 1, "tokens": answer.tokens})
@@ -92,9 +93,10 @@ def blocking(url: str) -> None:
             f"sync:  {first.allowed}, then {second.allowed} for want of {second.name}; requests left: {left}"
         )
         calls = coord.admission(requests, at_once=coord.concurrency_limit("calls", limit=1, fair=True))
-        with calls.slot("model-2"):
-            denied = calls.try_acquire("model-2")
-        print(f"sync:  a second call at a time is denied by {denied.decision.name!r}: {bool(denied)}")
+        with calls.hold("model-2"):
+            permit = calls.try_acquire("model-2")
+        if not permit:
+            print(f"sync:  a second call at a time is denied by {permit.name!r}")
 
 
 if __name__ == "__main__":

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from coord.admission.entrance import Entrance
-from coord.admission.permit import AsyncAdmissionPermit, AsyncAdmissionSlot
+from coord.admission.denied import Denied
+from coord.admission.entrance import Entrance, decision_of
+from coord.admission.permit import AsyncAdmissionHold, AsyncAdmissionPermit
 from coord.limits.limiter import decorated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from coord._engine.checks import Seconds
     from coord.concurrency.limit import AsyncConcurrencyLimit
     from coord.limits.charge import Cost
+    from coord.limits.decision import Decision
+    from coord.limits.gate import Group
     from coord.limits.several import AsyncLimits
 
 __all__ = ["AsyncAdmission"]
+
+LOOK_AGAIN = 0.05
+"""Seconds until those who come first may have gone: as long as room is kept for a waiter that was woken."""
 
 F = TypeVar("F", bound="Callable[..., object]")
 
@@ -50,10 +57,12 @@ class AsyncAdmission:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {', '.join(map(repr, self.names))}>"
 
-    async def try_acquire(self, key: str, cost: Cost = 1, *, weight: int = 1) -> AsyncAdmissionPermit:
+    async def try_acquire(
+        self, key: str, *, cost: Cost = 1, weight: int = 1
+    ) -> AsyncAdmissionPermit | Denied:
         """Take a permit and charge the rates, if there is room and all rates allow it now. Never waits.
 
-        The lease is not renewed on its own: that is what ``slot()`` does.
+        The lease is not renewed on its own: that is what ``hold()`` does.
 
         Args:
             key: Whom or what it is for: a user, an API, a model.
@@ -62,10 +71,10 @@ class AsyncAdmission:
             weight: How much room it takes, from 1 to the concurrency limit.
 
         Returns:
-            The permit, true if it was granted. Its ``decision`` is that of the limit that binds, with those
-            of all as its ``parts``: how long the rates would deny it, and what room there is. For the room,
-            ``retry_after`` is when to look again: the end of the next lease, which may be renewed or given
-            back before; 50 ms, if others come first.
+            The permit, which is true; or a ``Denied``, which is false. That is the decision of the limit
+            that binds, with those of all as its ``parts``: how long the rates would deny it, and what room
+            there is. For the room, ``retry_after`` is when to look again: the end of the next lease, which
+            may be renewed or given back before; 50 ms, if others come first.
 
         Raises:
             PermitLost: It was granted, but every answer took longer than ``ttl`` to arrive. What was charged
@@ -77,10 +86,11 @@ class AsyncAdmission:
         Complexity: O(n) for n rates, and O(log m) amortised for m permits of the key; one round trip.
         """
         entrance = self._entrance(key, cost, weight)
-        return AsyncAdmissionPermit(entrance, await entrance.try_acquire())
+        lease = await entrance.try_acquire()
+        return Denied.by(entrance.decision()) if lease is None else AsyncAdmissionPermit(entrance, lease)
 
     async def acquire(
-        self, key: str, cost: Cost = 1, *, weight: int = 1, timeout: Seconds | None = None
+        self, key: str, *, cost: Cost = 1, weight: int = 1, timeout: Seconds | None = None
     ) -> AsyncAdmissionPermit:
         """Take a permit and charge the rates, waiting until there is room and all rates allow it.
 
@@ -94,7 +104,7 @@ class AsyncAdmission:
             timeout: Seconds, or a ``timedelta``, to wait at the most; ``None`` for ever, 0 not at all.
 
         Returns:
-            The permit. Its lease is not renewed on its own, as it is in a ``slot()``.
+            The permit. Its lease is not renewed on its own, as it is in a ``hold()`` block.
 
         Raises:
             RateLimited: The rates will not allow it in time; raised as soon as that is known. Nothing was
@@ -110,19 +120,19 @@ class AsyncAdmission:
         entrance = self._entrance(key, cost, weight)
         return AsyncAdmissionPermit(entrance, await entrance.acquire(timeout=timeout))
 
-    def slot(
+    def hold(
         self,
         key: str,
-        cost: Cost = 1,
         *,
+        cost: Cost = 1,
         weight: int = 1,
         timeout: Seconds | None = None,
         on_lost: Callable[[], object] | None = None,
         refund_on: tuple[type[BaseException], ...] = (),
-    ) -> AsyncAdmissionSlot:
+    ) -> AsyncAdmissionHold:
         """Hold a permit for a ``with`` block, which gets it, and charge the rates for it.
 
-        While the block runs the lease is renewed, as by ``slot()`` of the concurrency limit.
+        While the block runs the lease is renewed, as by ``hold()`` of the concurrency limit.
 
         Args:
             key: As for ``try_acquire()``.
@@ -136,13 +146,13 @@ class AsyncAdmission:
         Raises:
             PermitLost: On exit, unless the block raised something else: the lease had ended before it.
         """
-        return AsyncAdmissionSlot(self._entrance(key, cost, weight), timeout, on_lost, refund_on)
+        return AsyncAdmissionHold(self._entrance(key, cost, weight), timeout, on_lost, refund_on)
 
-    def limit(
+    def around(
         self,
         key: str | Callable[..., str],
-        cost: Cost = 1,
         *,
+        cost: Cost = 1,
         weight: int = 1,
         timeout: Seconds | None = None,
     ) -> Callable[[F], F]:
@@ -158,12 +168,69 @@ class AsyncAdmission:
             TypeError: The function is of the other flavour.
         """
         return lambda function: decorated(
-            function, key, lambda whom: self.slot(whom, cost, weight=weight, timeout=timeout)
+            function, key, lambda whom: self.hold(whom, cost=cost, weight=weight, timeout=timeout)
         )
 
-    def _entrance(self, key: str, cost: Cost, weight: int) -> Entrance:
+    async def status(self, key: str, *, cost: Cost = 0, weight: int = 1) -> Decision:
+        """Say how things stand for ``key``, taking nothing.
+
+        Args:
+            key: Whom or what.
+            cost: What a call would cost: a number for all rates, or one for each limiter by name.
+            weight: How much room it would take.
+
+        Returns:
+            The decision that such a call would get, as far as can be told: the rates and the room are looked
+            at one after the other, and one who has died in the line counts for some seconds.
+
+        Complexity: O(n) for n rates, and O(log m + 100) for m permits of the key; two round trips, and writes
+        nothing.
+        """
+        self._group(key, cost)
+        self._at_once._terms.weight(weight)
+        rates, room = await self._limits.status(key, cost=cost), await self._at_once.status(key)
+        wait = 0.0
+        if weight > room.available:
+            wait = room.holders[0].remaining if room.holders else LOOK_AGAIN
+        elif room.waiters:
+            wait = LOOK_AGAIN
+        return decision_of(rates, self._at_once._terms, room.used, wait)
+
+    async def penalize(self, key: str, *, until: Seconds | datetime) -> None:
+        """Admit nothing for ``key`` for a while, by any of the rates; as ``penalize()`` of a limiter.
+
+        Permits that were given stay good.
+
+        Args:
+            key: Whom or what.
+            until: Until when: seconds from now, a ``timedelta``, or an aware ``datetime``.
+
+        Complexity: O(n) for n rates, one round trip.
+        """
+        self._group(key, 0)
+        await self._limits.penalize(key, until=until)
+
+    async def reset(self, key: str) -> None:
+        """Forget all that was charged to ``key``, and take its permits from whoever holds them.
+
+        As ``reset()`` of each limiter and of the concurrency limit, one after the other.
+
+        Args:
+            key: Whom or what.
+
+        Complexity: O(n) for n permits and rates, two round trips.
+        """
+        self._group(key, 0)
+        await self._limits.reset(key)
+        await self._at_once.reset(key)
+
+    def _group(self, key: str, cost: Cost) -> Group:
         if not isinstance(key, str):
             raise TypeError(f"key must be a str, one for all limits, not {type(key).__name__} {key!r}")
         (group,) = self._limits._groups(key, cost)
+        return group
+
+    def _entrance(self, key: str, cost: Cost, weight: int) -> Entrance:
+        group = self._group(key, cost)
         room, terms = self._at_once._room, self._at_once._terms
         return Entrance(room, terms, key, weight, gate=self._limits._gate, group=group)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from coord._engine.faces import twin_of
 from coord._engine.port import step
 from coord.admission.admission import AsyncAdmission
-from coord.admission.permit import AsyncAdmissionPermit, AsyncAdmissionSlot
-from coord.concurrency.blocking import ConcurrencyPermit, ConcurrencySlot, entered
+from coord.admission.denied import Denied
+from coord.admission.permit import AsyncAdmissionHold, AsyncAdmissionPermit
+from coord.concurrency.blocking import ConcurrencyHold, ConcurrencyPermit, entered
 from coord.limits.blocking import decorated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from coord._engine.checks import Seconds
     from coord.concurrency.blocking import ConcurrencyLimit
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from coord.limits.charge import Cost
     from coord.limits.decision import Decision
 
-__all__ = ["Admission", "AdmissionPermit", "AdmissionSlot"]
+__all__ = ["Admission", "AdmissionHold", "AdmissionPermit"]
 
 F = TypeVar("F", bound="Callable[..., object]")
 
@@ -36,8 +38,8 @@ class AdmissionPermit(ConcurrencyPermit):
     def __repr__(self) -> str:
         return repr(self._flow).replace("AsyncAdmissionPermit", "AdmissionPermit", 1)
 
-    def __bool__(self) -> bool:
-        return bool(self._flow)
+    def __bool__(self) -> Literal[True]:
+        return True
 
     def settle(self, cost: Cost) -> None:
         step(self._flow.settle(cost))
@@ -46,12 +48,12 @@ class AdmissionPermit(ConcurrencyPermit):
         step(self._flow.refund())
 
 
-@twin_of(AsyncAdmissionSlot)
-class AdmissionSlot(ConcurrencySlot):
-    _flow: AsyncAdmissionSlot
+@twin_of(AsyncAdmissionHold)
+class AdmissionHold(ConcurrencyHold):
+    _flow: AsyncAdmissionHold
 
     def __repr__(self) -> str:
-        return repr(self._flow).replace("AsyncAdmissionSlot", "AdmissionSlot", 1)
+        return repr(self._flow).replace("AsyncAdmissionHold", "AdmissionHold", 1)
 
     def __enter__(self) -> AdmissionPermit:
         return AdmissionPermit(entered(self._flow, self._flow.__aenter__))
@@ -66,36 +68,48 @@ class Admission:
     def __repr__(self) -> str:
         return repr(self._flow).replace("AsyncAdmission", "Admission", 1)
 
-    def try_acquire(self, key: str, cost: Cost = 1, *, weight: int = 1) -> AdmissionPermit:
-        return AdmissionPermit(step(self._flow.try_acquire(key, cost, weight=weight)))
+    def try_acquire(self, key: str, *, cost: Cost = 1, weight: int = 1) -> AdmissionPermit | Denied:
+        permit = step(self._flow.try_acquire(key, cost=cost, weight=weight))
+        return permit if isinstance(permit, Denied) else AdmissionPermit(permit)
 
     def acquire(
-        self, key: str, cost: Cost = 1, *, weight: int = 1, timeout: Seconds | None = None
+        self, key: str, *, cost: Cost = 1, weight: int = 1, timeout: Seconds | None = None
     ) -> AdmissionPermit:
-        return AdmissionPermit(step(self._flow.acquire(key, cost, weight=weight, timeout=timeout)))
+        return AdmissionPermit(step(self._flow.acquire(key, cost=cost, weight=weight, timeout=timeout)))
 
-    def slot(
+    def hold(
         self,
         key: str,
-        cost: Cost = 1,
         *,
+        cost: Cost = 1,
         weight: int = 1,
         timeout: Seconds | None = None,
         on_lost: Callable[[], object] | None = None,
         refund_on: tuple[type[BaseException], ...] = (),
-    ) -> AdmissionSlot:
-        return AdmissionSlot(
-            self._flow.slot(key, cost, weight=weight, timeout=timeout, on_lost=on_lost, refund_on=refund_on)
+    ) -> AdmissionHold:
+        return AdmissionHold(
+            self._flow.hold(
+                key, cost=cost, weight=weight, timeout=timeout, on_lost=on_lost, refund_on=refund_on
+            )
         )
 
-    def limit(
+    def around(
         self,
         key: str | Callable[..., str],
-        cost: Cost = 1,
         *,
+        cost: Cost = 1,
         weight: int = 1,
         timeout: Seconds | None = None,
     ) -> Callable[[F], F]:
         return lambda function: decorated(
-            function, key, lambda whom: self.slot(whom, cost, weight=weight, timeout=timeout)
+            function, key, lambda whom: self.hold(whom, cost=cost, weight=weight, timeout=timeout)
         )
+
+    def status(self, key: str, *, cost: Cost = 0, weight: int = 1) -> Decision:
+        return step(self._flow.status(key, cost=cost, weight=weight))
+
+    def penalize(self, key: str, *, until: Seconds | datetime) -> None:
+        step(self._flow.penalize(key, until=until))
+
+    def reset(self, key: str) -> None:
+        step(self._flow.reset(key))

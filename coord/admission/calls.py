@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["AdmissionCalls", "Told"]
 
 HEAD = 5
+"""Words that ``permit_admit.lua`` says before those of each rate."""
 
 
 class Told(NamedTuple):

@@ -11,7 +11,6 @@ from coord.concurrency.turn import Turn
 from coord.errors import RateLimited
 from coord.limits.decision import Decision
 from coord.limits.gate import Debit, Verdict, combined, decided
-from coord.locks.lease import AsyncLease
 
 if TYPE_CHECKING:
     from coord._engine.checks import Seconds
@@ -20,8 +19,23 @@ if TYPE_CHECKING:
     from coord.concurrency.terms import Terms
     from coord.limits.gate import Gate, Group
     from coord.locks.asking import Asking
+    from coord.locks.lease import AsyncLease
 
-__all__ = ["Entrance"]
+__all__ = ["Entrance", "decision_of"]
+
+
+def decision_of(rates: Decision, terms: Terms, used: int, until_room: float) -> Decision:
+    """Make one decision of what the rates say and of how much room is taken.
+
+    Args:
+        rates: What the rates say.
+        terms: What the concurrency limit was made with.
+        used: How much of its room is taken.
+        until_room: Seconds until it may be worth while to look for room again; 0 if there is some.
+    """
+    left = max(0, terms.limit - used)
+    room = Decision(not until_room, terms.limit, left, until_room, 0.0, terms.name)
+    return combined([*(rates.parts or (rates,)), room])
 
 
 class Entrance(Turn):
@@ -52,12 +66,6 @@ class Entrance(Turn):
         self._asked.kept = True
         return lease
 
-    def nothing(self) -> AsyncLease:
-        """Make the lease of somebody who was denied: over from the start."""
-        lease = AsyncLease(self, self._ask(), 0, -math.inf, self._ttl)
-        lease._over = True
-        return lease
-
     def verdict(self) -> Verdict:
         """Say what the rates decided, and what was charged to them."""
         debit = Debit(self._group, self._told.rates)
@@ -65,10 +73,8 @@ class Entrance(Turn):
 
     def decision(self) -> Decision:
         """Say what was decided, of the rates and of the room."""
-        told, rates, most = self._told, self.verdict().decision, self.terms.limit
-        left, wait = max(0, most - told.used), told.until_room
-        room = Decision(not wait, most, left, wait, 0.0, self.terms.name)
-        return combined([*(rates.parts or (rates,)), room])
+        told = self._told
+        return decision_of(self.verdict().decision, self.terms, told.used, told.until_room)
 
     @property
     def _told(self) -> Told:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from coord.concurrency.permit import AsyncConcurrencyPermit, AsyncConcurrencySlot
+from coord.concurrency.permit import AsyncConcurrencyHold, AsyncConcurrencyPermit
 from coord.limits.charge import AsyncCharge
 
 if TYPE_CHECKING:
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
     from coord.limits.charge import Cost
     from coord.locks.lease import AsyncLease
 
-__all__ = ["AsyncAdmissionPermit", "AsyncAdmissionSlot"]
+__all__ = ["AsyncAdmissionHold", "AsyncAdmissionPermit"]
 
 
 class AsyncAdmissionPermit(AsyncConcurrencyPermit):
-    """Room at a concurrency limit, and what was charged with it. True if it was granted.
+    """Room at a concurrency limit, and what was charged with it. Always true, where a ``Denied`` is false.
 
-    One that was denied holds nothing: it is not valid, ``check()`` raises, to release it is harmless, and
-    there is nothing to settle. True says that it was granted, and not that it still lives: ``valid`` does.
+    That says that it was granted, and not that it still lives: ``valid`` does.
 
     Attributes:
         name: The concurrency limit's name.
         key: Whom or what it is for.
         weight: How much room it takes.
-        decision: What was decided; its ``parts`` are those of the rates, in their order, and of the room.
+        decision: How things stood when it was granted: its ``parts`` are those of the rates, in their order,
+            and of the room.
     """
 
-    def __init__(self, entrance: Entrance, lease: AsyncLease | None) -> None:
-        super().__init__(entrance, lease or entrance.nothing())
+    def __init__(self, entrance: Entrance, lease: AsyncLease) -> None:
+        super().__init__(entrance, lease)
         self._charge = AsyncCharge(entrance.gate, entrance.key, entrance.verdict())
         self.decision = entrance.decision()
 
-    def __bool__(self) -> bool:
-        return self.decision.allowed
+    def __bool__(self) -> Literal[True]:
+        return True
 
     async def settle(self, cost: Cost) -> None:
         """Correct what was charged to the rates to what it turned out to be; the room stays as it is.
@@ -63,8 +63,8 @@ class AsyncAdmissionPermit(AsyncConcurrencyPermit):
         await self._charge.refund()
 
 
-class AsyncAdmissionSlot(AsyncConcurrencySlot):
-    """A permit and its charges for one ``with`` block. Made by ``slot()``; good for one use."""
+class AsyncAdmissionHold(AsyncConcurrencyHold):
+    """A permit and its charges for one ``with`` block. Made by ``hold()``; good for one use."""
 
     def __init__(
         self,

@@ -27,22 +27,22 @@ all limits of one Coord share, ``turn`` one acquisition, ``permit`` possession, 
 ``blocking`` the sync faces.
 """
 
-from coord.concurrency.blocking import ConcurrencyLimit, ConcurrencyPermit, ConcurrencySlot
+from coord.concurrency.blocking import ConcurrencyHold, ConcurrencyLimit, ConcurrencyPermit
 from coord.concurrency.calls import ConcurrencyHolder, ConcurrencyStatus
 from coord.concurrency.limit import AsyncConcurrencyLimit
-from coord.concurrency.permit import AsyncConcurrencyPermit, AsyncConcurrencySlot
+from coord.concurrency.permit import AsyncConcurrencyHold, AsyncConcurrencyPermit
 from coord.concurrency.room import PermitRoom
 from coord.concurrency.terms import ConcurrencyOptions
 
 __all__ = [
+    "AsyncConcurrencyHold",
     "AsyncConcurrencyLimit",
     "AsyncConcurrencyPermit",
-    "AsyncConcurrencySlot",
+    "ConcurrencyHold",
     "ConcurrencyHolder",
     "ConcurrencyLimit",
     "ConcurrencyOptions",
     "ConcurrencyPermit",
-    "ConcurrencySlot",
     "ConcurrencyStatus",
     "PermitRoom",
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from coord._engine.faces import twin_of
 from coord._engine.port import step
 from coord.concurrency.limit import AsyncConcurrencyLimit
-from coord.concurrency.permit import AsyncConcurrencyPermit, AsyncConcurrencySlot
+from coord.concurrency.permit import AsyncConcurrencyHold, AsyncConcurrencyPermit
 from coord.limits.blocking import decorated
 from coord.locks.blocking import Loss
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from coord.concurrency.room import PermitRoom
     from coord.concurrency.terms import ConcurrencyOptions
 
-__all__ = ["ConcurrencyLimit", "ConcurrencyPermit", "ConcurrencySlot", "entered"]
+__all__ = ["ConcurrencyHold", "ConcurrencyLimit", "ConcurrencyPermit", "entered"]
 
 F = TypeVar("F", bound="Callable[..., object]")
 P = TypeVar("P", bound=AsyncConcurrencyPermit)
 
 
-def entered(slot: AsyncConcurrencySlot, enter: Callable[[], Coroutine[object, None, P]]) -> P:
+def entered(slot: AsyncConcurrencyHold, enter: Callable[[], Coroutine[object, None, P]]) -> P:
     """Step into a block, and leave nothing held if that is interrupted."""
     try:
         return step(enter())
@@ -71,13 +71,13 @@ class ConcurrencyPermit:
         step(self._flow.release())
 
 
-@twin_of(AsyncConcurrencySlot)
-class ConcurrencySlot:
-    def __init__(self, flow: AsyncConcurrencySlot) -> None:
+@twin_of(AsyncConcurrencyHold)
+class ConcurrencyHold:
+    def __init__(self, flow: AsyncConcurrencyHold) -> None:
         self._flow = flow
 
     def __repr__(self) -> str:
-        return repr(self._flow).replace("AsyncConcurrencySlot", "ConcurrencySlot", 1)
+        return repr(self._flow).replace("AsyncConcurrencyHold", "ConcurrencyHold", 1)
 
     def __enter__(self) -> ConcurrencyPermit:
         return ConcurrencyPermit(entered(self._flow, self._flow.__aenter__))
@@ -99,28 +99,28 @@ class ConcurrencyLimit:
     def __repr__(self) -> str:
         return repr(self._flow).replace("AsyncConcurrencyLimit", "ConcurrencyLimit", 1)
 
-    def try_acquire(self, key: str, weight: int = 1) -> ConcurrencyPermit | None:
-        permit = step(self._flow.try_acquire(key, weight))
+    def try_acquire(self, key: str, *, weight: int = 1) -> ConcurrencyPermit | None:
+        permit = step(self._flow.try_acquire(key, weight=weight))
         return None if permit is None else ConcurrencyPermit(permit)
 
-    def acquire(self, key: str, weight: int = 1, *, timeout: Seconds | None = None) -> ConcurrencyPermit:
-        return ConcurrencyPermit(step(self._flow.acquire(key, weight, timeout=timeout)))
+    def acquire(self, key: str, *, weight: int = 1, timeout: Seconds | None = None) -> ConcurrencyPermit:
+        return ConcurrencyPermit(step(self._flow.acquire(key, weight=weight, timeout=timeout)))
 
-    def slot(
+    def hold(
         self,
         key: str,
-        weight: int = 1,
         *,
+        weight: int = 1,
         timeout: Seconds | None = None,
         on_lost: Callable[[], object] | None = None,
-    ) -> ConcurrencySlot:
-        return ConcurrencySlot(self._flow.slot(key, weight, timeout=timeout, on_lost=on_lost))
+    ) -> ConcurrencyHold:
+        return ConcurrencyHold(self._flow.hold(key, weight=weight, timeout=timeout, on_lost=on_lost))
 
-    def limit(
-        self, key: str | Callable[..., str], weight: int = 1, *, timeout: Seconds | None = None
+    def around(
+        self, key: str | Callable[..., str], *, weight: int = 1, timeout: Seconds | None = None
     ) -> Callable[[F], F]:
         return lambda function: decorated(
-            function, key, lambda whom: self.slot(whom, weight, timeout=timeout)
+            function, key, lambda whom: self.hold(whom, weight=weight, timeout=timeout)
         )
 
     def status(self, key: str) -> ConcurrencyStatus:

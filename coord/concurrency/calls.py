@@ -22,7 +22,10 @@ __all__ = ["RENEW", "ConcurrencyHolder", "ConcurrencyStatus", "PermitCalls"]
 
 FAMILY = "concurrency"
 MOST_LISTED = 100
-HEAD, ROW = 3, 3
+"""Holders that a status lists: as many as people read, and few enough for one short reply."""
+
+ROW = 3
+"""Words that a status has of each holder: see ``permit_status.lua``."""
 
 
 @dataclass(frozen=True, slots=True)

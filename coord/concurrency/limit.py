@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from coord.concurrency.calls import ConcurrencyStatus
-from coord.concurrency.permit import AsyncConcurrencyPermit, AsyncConcurrencySlot
+from coord.concurrency.permit import AsyncConcurrencyHold, AsyncConcurrencyPermit
 from coord.concurrency.terms import Terms
 from coord.concurrency.turn import Turn
 from coord.limits.limiter import decorated
@@ -53,10 +53,10 @@ class AsyncConcurrencyLimit:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, {self._terms.limit} at a time>"
 
-    async def try_acquire(self, key: str, weight: int = 1) -> AsyncConcurrencyPermit | None:
+    async def try_acquire(self, key: str, *, weight: int = 1) -> AsyncConcurrencyPermit | None:
         """Take a permit if there is room for it now. Never waits.
 
-        Its lease is not renewed on its own: that is what ``slot()`` does.
+        Its lease is not renewed on its own: that is what ``hold()`` does.
 
         Args:
             key: Whom or what it is for: a user, an API, a host. Each has room of its own.
@@ -78,7 +78,7 @@ class AsyncConcurrencyLimit:
         return None if lease is None else AsyncConcurrencyPermit(turn, lease)
 
     async def acquire(
-        self, key: str, weight: int = 1, *, timeout: Seconds | None = None
+        self, key: str, *, weight: int = 1, timeout: Seconds | None = None
     ) -> AsyncConcurrencyPermit:
         """Take a permit, waiting until there is room for it.
 
@@ -93,7 +93,7 @@ class AsyncConcurrencyLimit:
             timeout: Seconds, or a ``timedelta``, to wait at the most; ``None`` for ever, 0 not at all.
 
         Returns:
-            The permit. Its lease is not renewed on its own, as it is in a ``slot()``.
+            The permit. Its lease is not renewed on its own, as it is in a ``hold()`` block.
 
         Raises:
             PermitTimeout: There was no room all the while. Nothing is held.
@@ -107,14 +107,14 @@ class AsyncConcurrencyLimit:
         turn = self._turn(key, weight)
         return AsyncConcurrencyPermit(turn, await turn.acquire(timeout=timeout))
 
-    def slot(
+    def hold(
         self,
         key: str,
-        weight: int = 1,
         *,
+        weight: int = 1,
         timeout: Seconds | None = None,
         on_lost: Callable[[], object] | None = None,
-    ) -> AsyncConcurrencySlot:
+    ) -> AsyncConcurrencyHold:
         """Hold a permit for a ``with`` block, which gets it.
 
         While the block runs the lease is renewed, unless the limit was made with ``renew=False``. Should it
@@ -132,10 +132,10 @@ class AsyncConcurrencyLimit:
             PermitTimeout: On entry: there was no room all the while.
             PermitLost: On exit, unless the block raised something else: the lease had ended before it.
         """
-        return AsyncConcurrencySlot(self._turn(key, weight), timeout, on_lost)
+        return AsyncConcurrencyHold(self._turn(key, weight), timeout, on_lost)
 
-    def limit(
-        self, key: str | Callable[..., str], weight: int = 1, *, timeout: Seconds | None = None
+    def around(
+        self, key: str | Callable[..., str], *, weight: int = 1, timeout: Seconds | None = None
     ) -> Callable[[F], F]:
         """Decorate a function so that each call holds a permit.
 
@@ -148,7 +148,7 @@ class AsyncConcurrencyLimit:
             TypeError: The function is of the other flavour.
         """
         return lambda function: decorated(
-            function, key, lambda whom: self.slot(whom, weight, timeout=timeout)
+            function, key, lambda whom: self.hold(whom, weight=weight, timeout=timeout)
         )
 
     async def status(self, key: str) -> ConcurrencyStatus:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from coord.concurrency.turn import Turn
     from coord.locks.lease import AsyncLease, AsyncLoss
 
-__all__ = ["AsyncConcurrencyPermit", "AsyncConcurrencySlot"]
+__all__ = ["AsyncConcurrencyHold", "AsyncConcurrencyPermit"]
 
 
 class AsyncConcurrencyPermit:
@@ -86,8 +86,8 @@ class AsyncConcurrencyPermit:
         await self._lease.release()
 
 
-class AsyncConcurrencySlot:
-    """A permit for one ``with`` block. Made by ``slot()``; good for one use."""
+class AsyncConcurrencyHold:
+    """A permit for one ``with`` block. Made by ``hold()``; good for one use."""
 
     def __init__(self, turn: Turn, timeout: Seconds | None, on_lost: Callable[[], object] | None) -> None:
         self._turn = turn
@@ -104,12 +104,12 @@ class AsyncConcurrencySlot:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._used:
-            raise RuntimeError("this slot was never entered")
+            raise RuntimeError("this block was never entered")
         await self._hold.__aexit__(kind, error, trace)
 
     async def _enter(self) -> AsyncLease:
         if self._used:
-            raise RuntimeError("this slot was used before; call slot() for each block")
+            raise RuntimeError("this block was used before; call hold() for each")
         self._used = True
         return await self._hold.__aenter__()
 

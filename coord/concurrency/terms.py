@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, TypedDict, get_args
 
 from coord._engine.checks import integer, one_of, seconds
 from coord._engine.keys import escape
 from coord.locks.lease import SHORTEST_TTL
+from coord.locks.options import Wait
 
 if TYPE_CHECKING:
     from coord._engine.checks import Seconds
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ConcurrencyOptions", "Terms"]
 
 MOST = 1_000_000
+"""The most room of a key: more than anybody runs at once, and far below ``LEASES`` of ``permits.lua``."""
 
 
 class ConcurrencyOptions(TypedDict, total=False):
@@ -22,7 +24,7 @@ class ConcurrencyOptions(TypedDict, total=False):
 
     Attributes:
         ttl: The lease: how long a permit survives a holder who disappears. At least 10 ms; by default 10 s.
-        renew: Whether ``slot()`` renews the lease for as long as its block runs (by default it does).
+        renew: Whether ``hold()`` renews the lease for as long as its block runs (by default it does).
         max_hold: How long such a block may hold its permit at the most; then it is lost. By default for ever.
         fair: Whether waiters are served in the order of their arrival at the server, whatever they want
             (by default not). For all users of a name alike.
@@ -34,7 +36,7 @@ class ConcurrencyOptions(TypedDict, total=False):
     renew: bool
     max_hold: Seconds | None
     fair: bool
-    wait: Literal["signal", "poll"]
+    wait: Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Terms:
     renew: bool = True
     max_hold: Seconds | None = None
     fair: bool = False
-    wait: Literal["signal", "poll"] = "signal"
+    wait: Wait = "signal"
 
     def __post_init__(self) -> None:
         escape(self.name)
@@ -69,7 +71,7 @@ class Terms:
         seconds(self.ttl, "ttl", at_least=SHORTEST_TTL)
         if self.max_hold is not None:
             seconds(self.max_hold, "max_hold", at_least=SHORTEST_TTL)
-        one_of(self.wait, "wait", ("signal", "poll"))
+        one_of(self.wait, "wait", get_args(Wait))
 
     def weight(self, weight: int) -> int:
         """Check how much room one permit takes."""

@@ -22,6 +22,7 @@ from coord import (
     AsyncCoord,
     Coord,
     Decision,
+    Denied,
     PermitLost,
     PermitTimeout,
     RateLimited,
@@ -111,9 +112,9 @@ async def test_nothing_is_charged_without_room(coord: Any, client: Any, prefix: 
 
     assert not denied
     assert same(before, dump(client, prefix))
-    assert (denied.decision.name, denied.decision.allowed) == ("calls", False)
-    assert 9 < denied.decision.retry_after <= 10, "when the next lease ends"
-    assert [part.allowed for part in denied.decision.parts] == [True, False]
+    assert (denied.name, denied.allowed) == ("calls", False)
+    assert 9 < denied.retry_after <= 10, "when the next lease ends"
+    assert [part.allowed for part in denied.parts] == [True, False]
     await held.release()
     async with asyncio.timeout(10):
         assert await both.try_acquire("u")
@@ -131,12 +132,12 @@ async def test_no_room_is_taken_without_the_rate(coord: Any, client: Any, prefix
     assert not denied
     assert same(before, dump(client, prefix))
     assert (await at_once.status("u")).used == 0
-    assert denied.decision.name == "rpm"
+    assert denied.name == "rpm"
     alone = await limiter.status("u", cost=2)
-    assert denied.decision.retry_after == pytest.approx(alone.retry_after, abs=2)
-    assert denied.decision.headers()["RateLimit-Policy"] == '"rpm";q=5;w=60, "calls";q=2'
-    assert denied.decision.headers()["RateLimit"].endswith(', "calls";r=2')
-    assert [part.allowed for part in denied.decision.parts] == [False, True]
+    assert denied.retry_after == pytest.approx(alone.retry_after, abs=2)
+    assert denied.headers()["RateLimit-Policy"] == '"rpm";q=5;w=60, "calls";q=2'
+    assert denied.headers()["RateLimit"].endswith(', "calls";r=2')
+    assert [part.allowed for part in denied.parts] == [False, True]
     assert await both.try_acquire("u", cost=1)
 
 
@@ -145,10 +146,10 @@ async def test_the_one_that_denies_longest_binds(coord: Any) -> None:
     held = [await both.try_acquire("u", cost={"rpm": 1, "tpm": 490}) for _ in range(2)]
     denied = await both.try_acquire("u", cost={"rpm": 1, "tpm": 1000})
 
-    assert denied.decision.name == "tpm"
-    assert 5860 < denied.decision.retry_after <= 5880
-    assert [part.allowed for part in denied.decision.parts] == [True, False, False]
-    assert denied.decision.retry_after == max(part.retry_after for part in denied.decision.parts)
+    assert denied.name == "tpm"
+    assert 5860 < denied.retry_after <= 5880
+    assert [part.allowed for part in denied.parts] == [True, False, False]
+    assert denied.retry_after == max(part.retry_after for part in denied.parts)
     for permit in held:
         await permit.release()
 
@@ -164,23 +165,69 @@ async def test_what_costs_nothing_is_not_asked(coord: Any) -> None:
     await permit.release()
 
 
-async def test_one_that_was_denied_holds_nothing(coord: Any) -> None:
+async def test_who_is_denied_gets_the_decision_and_no_permit(coord: Any) -> None:
     both = llm(coord)
     held = await both.acquire("u", cost={"rpm": 1, "tpm": 1}, weight=2)
     denied = await both.try_acquire("u", cost={"rpm": 1, "tpm": 1})
 
-    assert not denied
-    assert not denied.valid
-    assert denied.remaining() == 0
-    assert not denied.lost.is_set()
-    await denied.release()
-    await denied.settle({"rpm": 0, "tpm": 9})
-    with pytest.raises(PermitLost):
-        denied.check()
-    with pytest.raises(PermitLost):
-        await denied.renew()
+    assert isinstance(denied, Denied)
+    assert (bool(denied), denied.allowed, denied.name) == (False, False, "calls")
+    assert [(part.name, part.remaining) for part in denied.parts] == [("rpm", 4), ("tpm", 999), ("calls", 0)]
+    assert "Retry-After" in denied.headers()
+    assert not hasattr(denied, "settle")
     assert await left(coord) == (4, 999, 0)
     await held.release()
+    permit = await both.try_acquire("u", cost={"rpm": 1, "tpm": 1})
+    assert not isinstance(permit, Decision)
+    await permit.release()
+    assert permit, "true says that it was granted, and not that it is still held"
+
+
+async def test_to_look_says_what_a_call_would_be_told_and_takes_nothing(
+    coord: Any, client: Any, prefix: str
+) -> None:
+    both = llm(coord)
+    free = await both.status("u")
+    assert (free.allowed, [part.remaining for part in free.parts]) == (True, [5, 1000, 2])
+    assert keys_of(client, prefix) == []
+
+    held = await both.acquire("u", cost={"rpm": 3, "tpm": 1})
+    before = dump(client, prefix)
+    assert await both.status("u", cost={"rpm": 2, "tpm": 1})
+    for cost, weight in [({"rpm": 3, "tpm": 1}, 1), ({"rpm": 1, "tpm": 1}, 2)]:
+        looked = await both.status("u", cost=cost, weight=weight)
+        told = await both.try_acquire("u", cost=cost, weight=weight)
+        assert not looked
+        assert (looked.allowed, looked.name) == (told.allowed, told.name)
+        assert looked.retry_after == pytest.approx(told.retry_after, abs=1)
+        assert [part.allowed for part in looked.parts] == [part.allowed for part in told.parts]
+    assert same(before, dump(client, prefix))
+    await held.release()
+
+
+async def test_a_penalty_closes_the_rates_and_takes_no_permit(coord: Any) -> None:
+    both = llm(coord)
+    held = await both.acquire("u", cost={"rpm": 1, "tpm": 1})
+    await both.penalize("u", until=30)
+    denied = await both.try_acquire("u", cost={"rpm": 1, "tpm": 1})
+
+    assert denied.retry_after == pytest.approx(30, abs=0.5)
+    assert [part.allowed for part in denied.parts] == [False, False, True]
+    assert held.valid
+    await held.release()
+
+
+async def test_a_reset_forgets_the_charges_and_takes_the_permits(coord: Any) -> None:
+    both = llm(coord)
+    held = await both.acquire("u", cost={"rpm": 5, "tpm": 900}, weight=2)
+    other = await both.acquire("v", cost={"rpm": 5, "tpm": 900}, weight=2)
+    await both.reset("u")
+
+    assert await left(coord) == (5, 1000, 2)
+    assert await left(coord, "v") == (0, 100, 0)
+    with pytest.raises(PermitLost):
+        await held.release()
+    await other.release()
 
 
 def test_it_is_one_command_each_way(own_server: servers.Process) -> None:
@@ -191,7 +238,7 @@ def test_it_is_one_command_each_way(own_server: servers.Process) -> None:
         permit.release()
         before = scripts_run(client)
         both.acquire("u", cost={"rpm": 1, "tpm": 5}).release()
-        with both.slot("u", {"rpm": 1, "tpm": 5}) as permit:
+        with both.hold("u", cost={"rpm": 1, "tpm": 5}) as permit:
             permit.settle({"rpm": 1, "tpm": 9})
 
         assert scripts_run(client) - before == 5
@@ -211,9 +258,8 @@ async def test_those_who_use_the_parts_alone_count_too(coord: Any, other_coord: 
 
 async def test_each_key_has_room_and_rates_of_its_own(coord: Any) -> None:
     both = llm(coord)
-    permits = [
-        await both.try_acquire(key, cost={"rpm": 5, "tpm": 1}, weight=2) for key in ("a", "b", "{c}:d")
-    ]
+    cost = {"rpm": 5, "tpm": 1}
+    permits = [await both.try_acquire(key, cost=cost, weight=2) for key in ("a", "b", "{c}:d")]
 
     assert all(permits)
     assert not await both.try_acquire("a", cost={"rpm": 1, "tpm": 1})
@@ -425,8 +471,8 @@ async def test_nobody_goes_before_the_first_however_little_it_wants(
     denied = await both.try_acquire("u", cost={"rpm": 1, "tpm": 1})
 
     assert not denied, "there is room for two, and the rates allow it"
-    assert denied.decision.name == "calls"
-    assert denied.decision.retry_after == pytest.approx(0.05)
+    assert denied.name == "calls"
+    assert denied.retry_after == pytest.approx(0.05)
     with pytest.raises(PermitTimeout):
         await llm(other_coord).acquire("u", cost={"rpm": 1, "tpm": 1}, timeout=0.05)
     client.zadd(f"{key}:queue", {"home:somebody.1.2": 1})
@@ -447,7 +493,7 @@ async def test_one_who_wants_much_of_a_rate_is_not_starved(real_server: str, pre
         served: list[str] = []
 
         async def take(name: str, cost: int) -> None:
-            async with both.slot("u", cost):
+            async with both.hold("u", cost=cost):
                 served.append(name)
 
         greedy = asyncio.create_task(take("much", 10))
@@ -469,7 +515,7 @@ async def test_a_line_costs_a_few_scripts_for_each_who_is_served(own_server: ser
         moments: list[int] = []
 
         async def call() -> None:
-            async with both.slot("u") as permit:
+            async with both.hold("u") as permit:
                 moments.append(charged_at(permit))
 
         with redis.Redis(port=own_server.port) as client:
@@ -532,13 +578,13 @@ async def test_contenders_never_exceed_the_limit_or_the_rate(
             done.append(1)
 
     def sync_contender(hub: Coord) -> None:
-        with contextlib.suppress(RateLimited), both(hub).slot("u", timeout=60):
+        with contextlib.suppress(RateLimited), both(hub).hold("u", timeout=60):
             enter()
             leave()
 
     async def async_contender(hub: AsyncCoord) -> None:
         with contextlib.suppress(RateLimited):
-            async with both(hub).slot("u", timeout=60):
+            async with both(hub).hold("u", timeout=60):
                 enter()
                 await anyio.lowlevel.checkpoint()
                 leave()
@@ -559,7 +605,7 @@ async def test_contenders_never_exceed_the_limit_or_the_rate(
 
 async def test_what_it_cost_is_settled_while_it_is_held_or_later(coord: Any) -> None:
     both = llm(coord)
-    async with both.slot("u", {"rpm": 1, "tpm": 500}) as permit:
+    async with both.hold("u", cost={"rpm": 1, "tpm": 500}) as permit:
         await permit.settle({"rpm": 1, "tpm": 200})
         await permit.settle({"rpm": 1, "tpm": 200})
         assert await left(coord) == (4, 800, 1)
@@ -576,20 +622,20 @@ async def test_what_it_cost_is_settled_while_it_is_held_or_later(coord: Any) -> 
 async def test_a_block_that_fails_may_be_refunded(coord: Any) -> None:
     both = llm(coord)
     with pytest.raises(ConnectionError):
-        async with both.slot("u", {"rpm": 1, "tpm": 500}, refund_on=(OSError,)):
+        async with both.hold("u", cost={"rpm": 1, "tpm": 500}, refund_on=(OSError,)):
             raise ConnectionError
     assert await left(coord) == (5, 1000, 2)
     with pytest.raises(ZeroDivisionError):
-        async with both.slot("u", {"rpm": 1, "tpm": 500}, refund_on=(OSError,)):
+        async with both.hold("u", cost={"rpm": 1, "tpm": 500}, refund_on=(OSError,)):
             raise ZeroDivisionError
     assert await left(coord) == (4, 500, 2)
-    slot = both.slot("u", {"rpm": 1, "tpm": 1})
+    block = both.hold("u", cost={"rpm": 1, "tpm": 1})
     with pytest.raises(RuntimeError, match="never entered"):
-        await slot.__aexit__(None, None, None)
-    async with slot:
+        await block.__aexit__(None, None, None)
+    async with block:
         pass
     with pytest.raises(RuntimeError, match="used before"):
-        async with slot:
+        async with block:
             pass
 
 
@@ -597,16 +643,16 @@ async def test_a_permit_that_is_lost_ends_its_block_and_stays_charged(real_serve
     async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
         both, told = llm(hub, ttl=0.3), list[str]()
         with pytest.raises(PermitLost):
-            async with both.slot("u", {"rpm": 1, "tpm": 1}, on_lost=lambda: told.append("u")):
+            async with both.hold("u", cost={"rpm": 1, "tpm": 1}, on_lost=lambda: told.append("u")):
                 await hub.concurrency_limit("calls", limit=2, fair=True).reset("u")
                 await asyncio.sleep(5)
         assert told == ["u"]
         assert await left(hub) == (4, 999, 2), "the work was begun"
 
 
-async def test_a_slot_is_renewed_while_its_block_runs(coord: Any) -> None:
+async def test_a_permit_is_renewed_while_its_block_runs(coord: Any) -> None:
     both = llm(coord, ttl=0.3)
-    async with both.slot("u", {"rpm": 1, "tpm": 1}) as permit:
+    async with both.hold("u", cost={"rpm": 1, "tpm": 1}) as permit:
         waited = 0.0
         while waited < 0.9:
             await asyncio.sleep(0.05)
@@ -620,7 +666,7 @@ async def test_a_decorated_function_is_admitted(server: str, prefix: str, no_lea
         both: Admission = llm(hub)
         at_once = hub.concurrency_limit("calls", limit=2, fair=True)
 
-        @both.limit(key=lambda model: f"m:{model}", cost={"rpm": 2, "tpm": 5}, weight=2)
+        @both.around(key=lambda model: f"m:{model}", cost={"rpm": 2, "tpm": 5}, weight=2)
         def complete(model: str) -> int:
             return at_once.status(f"m:{model}").used
 
@@ -628,13 +674,13 @@ async def test_a_decorated_function_is_admitted(server: str, prefix: str, no_lea
         assert rate(hub, "exact", 5).status("m:a").remaining == 1
         with pytest.raises(TypeError, match="use AsyncCoord"):
 
-            @both.limit("x", {"rpm": 1, "tpm": 1})
+            @both.around("x", cost={"rpm": 1, "tpm": 1})
             async def other() -> None: ...
 
     async with AsyncCoord.connect(server, prefix=prefix) as async_hub:
         async_both: AsyncAdmission = llm(async_hub)
 
-        @async_both.limit("x", {"rpm": 5, "tpm": 1}, timeout=0)
+        @async_both.around("x", cost={"rpm": 5, "tpm": 1}, timeout=0)
         async def work() -> int:
             return 7
 
@@ -685,7 +731,13 @@ def bucket(hub: Any, name: str = "rpm") -> Any:
         (lambda hub: llm(hub).try_acquire("u", weight=0), ValueError),
         (lambda hub: llm(hub).acquire("u", weight=1.0), TypeError),
         (lambda hub: llm(hub).acquire("u", timeout=-1), ValueError),
-        (lambda hub: llm(hub).slot("u", timeout=float("nan")), ValueError),
+        (lambda hub: llm(hub).status("u", weight=3), ValueError),
+        (lambda hub: llm(hub).status({"rpm": "a", "tpm": "a"}), TypeError),
+        (lambda hub: llm(hub).status("u", cost=6), ValueError),
+        (lambda hub: llm(hub).penalize("u", until=-1), ValueError),
+        (lambda hub: llm(hub).penalize({"rpm": "a", "tpm": "a"}, until=1), TypeError),
+        (lambda hub: llm(hub).reset({"rpm": "a", "tpm": "a"}), TypeError),
+        (lambda hub: llm(hub).hold("u", timeout=float("nan")), ValueError),
     ],
 )
 @pytest.mark.parametrize("kind", [Coord, AsyncCoord])
@@ -712,7 +764,7 @@ async def test_a_key_of_another_type_is_named_and_nothing_is_taken(
 
     for attempt in (both.try_acquire, both.acquire):
         with pytest.raises(WrongKeyType) as caught:
-            await attempt("u", {"rpm": 1, "tpm": 1})
+            await attempt("u", cost={"rpm": 1, "tpm": 1})
         assert key in caught.value.keys
     assert client.get(key) in {b"mine", "mine"}
     assert not client.exists(f"{prefix}:concurrency:{{u}}:calls") or "concurrency" in what
@@ -725,7 +777,7 @@ async def test_it_says_what_it_is(coord: Any, client: Any, prefix: str) -> None:
 
     assert "Admission 'rpm', 'tpm', 'calls'" in repr(both)
     assert "AdmissionPermit of 'u' from 'calls'" in repr(permit)
-    assert "AdmissionSlot of 'u'" in repr(both.slot("u"))
+    assert "AdmissionHold of 'u'" in repr(both.hold("u"))
     assert isinstance(permit.decision, Decision)
     inner = getattr(permit, "_inner", permit)
     token = getattr(inner, "_flow", inner)._lease.token.split()[0]
@@ -741,7 +793,7 @@ def test_a_sync_wait_is_woken_too(real_server: str, prefix: str) -> None:
         both = llm(hub, ttl=60)
         held = both.acquire("u", cost={"rpm": 1, "tpm": 1}, weight=2)
         threading.Timer(0.1, held.release).start()
-        with both.slot("u", {"rpm": 1, "tpm": 1}, timeout=10) as permit:
+        with both.hold("u", cost={"rpm": 1, "tpm": 1}, timeout=10) as permit:
             assert permit
             assert permit.decision.parts[0].remaining == 3
 

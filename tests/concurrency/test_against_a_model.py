@@ -222,16 +222,16 @@ def test_room_is_kept_for_who_was_woken_for_a_moment_and_not_an_hour() -> None:
         limit = Coord(client).concurrency_limit("d", limit=3)
         client.zadd(waiting, {"home:stopped.2.3": -(START + kept) * 1_000_000})
 
-        assert limit.try_acquire("u", 2) is None
-        assert limit.try_acquire("u", 1), "beside it there is room"
+        assert limit.try_acquire("u", weight=2) is None
+        assert limit.try_acquire("u", weight=1), "beside it there is room"
         clock.shift(kept - 0.001)
-        assert limit.try_acquire("u", 1) is None
+        assert limit.try_acquire("u", weight=1) is None
         clock.shift(0.002)
-        assert limit.try_acquire("u", 1), "it has not come"
+        assert limit.try_acquire("u", weight=1), "it has not come"
         client.zadd(waiting, {"home:stopped.1.3": -(START + 2 * kept) * 1_000_000})
-        assert limit.try_acquire("u", 1) is None
+        assert limit.try_acquire("u", weight=1) is None
         clock.shift(-3600)
-        assert limit.try_acquire("u", 1), "nobody can be kept room for so long"
+        assert limit.try_acquire("u", weight=1), "nobody can be kept room for so long"
 
 
 @pytest.mark.parametrize("fair", [False, True])

@@ -71,7 +71,7 @@ async def test_an_uncontended_permit_costs_one_round_trip_to_take_and_one_to_giv
     with redis.Redis(port=own_server.port) as client:
         before = scripts_run(client)
         await (await limit.acquire("u")).release()
-        async with limit.slot("u"):
+        async with limit.hold("u"):
             pass
         assert scripts_run(client) - before == 4
     await hub.close()
@@ -84,7 +84,7 @@ async def test_a_release_wakes_as_many_as_there_is_room_for(
         hubs = [await stack.enter_async_context(AsyncCoord.connect(url(own_server))) for _ in range(4)]
         limits = [hub.concurrency_limit("d", limit=5, ttl=60) for hub in hubs]
         client = stack.enter_context(redis.Redis(port=own_server.port))
-        heavy, light = await limits[0].acquire("u", 3), await limits[0].acquire("u", 2)
+        heavy, light = await limits[0].acquire("u", weight=3), await limits[0].acquire("u", weight=2)
         waiting = [asyncio.create_task(limits[n % 4].acquire("u")) for n in range(12)]
         await standing(limits[0], 12)
         before = scripts_run(client)
@@ -116,8 +116,8 @@ async def test_who_wants_less_may_go_before_who_wants_more(
 ) -> None:
     async with AsyncCoord.connect(real_server, prefix=prefix) as hub, asyncio.timeout(15):
         limit = hub.concurrency_limit("d", limit=3, ttl=60)
-        first, second = await limit.acquire("u", 2), await limit.acquire("u")
-        heavy = asyncio.create_task(limit.acquire("u", 3))
+        first, second = await limit.acquire("u", weight=2), await limit.acquire("u")
+        heavy = asyncio.create_task(limit.acquire("u", weight=3))
         await standing(limit, 1)
         light = asyncio.create_task(limit.acquire("u"))
         await standing(limit, 2)
@@ -194,7 +194,7 @@ async def test_a_reset_wakes_who_waits(
     monkeypatch.setattr(wakeups, "FALLBACK", 2.0 if fair else 600.0)  # a fair waiter has to be heard of
     async with AsyncCoord.connect(real_server, prefix=prefix) as hub, asyncio.timeout(15):
         limit = hub.concurrency_limit("d", limit=2, ttl=60, fair=fair)
-        await limit.acquire("u", 2)
+        await limit.acquire("u", weight=2)
         waiting = [asyncio.create_task(limit.acquire("u")) for _ in range(2)]
         await standing(limit, 2)
         await limit.reset("u")
@@ -208,7 +208,7 @@ async def test_who_gives_up_or_is_cancelled_harms_nobody(real_server: str, prefi
         limit = hub.concurrency_limit("d", limit=2, ttl=60, fair=fair)
         for turns in range(0, 60, 4):
             held = [await limit.acquire("u") for _ in range(2)]
-            task = asyncio.create_task(limit.acquire("u", 2))
+            task = asyncio.create_task(limit.acquire("u", weight=2))
             for _ in range(turns):
                 await asyncio.sleep(0)
             patient = asyncio.create_task(limit.acquire("u"))
@@ -236,21 +236,22 @@ async def test_a_fair_limit_serves_in_order_of_arrival_whatever_the_weight(
             loop = asyncio.get_running_loop()
 
             def sync_waiter(number: int) -> None:
-                with hub.concurrency_limit("d", limit=3, fair=True).slot("u", weights[number]):
+                with hub.concurrency_limit("d", limit=3, fair=True).hold("u", weight=weights[number]):
                     served.append(number)
                     loop.call_soon_threadsafe(turns[number].set)
                     while number and not turns[number - 1].is_set():
                         time.sleep(0.001)
 
             async def async_waiter(number: int) -> None:
-                async with async_hub.concurrency_limit("d", limit=3, fair=True).slot("u", weights[number]):
+                limit = async_hub.concurrency_limit("d", limit=3, fair=True)
+                async with limit.hold("u", weight=weights[number]):
                     served.append(number)
                     turns[number].set()
                     if number:
                         await turns[number - 1].wait()
 
             limit = holder.concurrency_limit("d", limit=3, fair=True)
-            held = limit.acquire("u", 3)
+            held = limit.acquire("u", weight=3)
             async with anyio.create_task_group() as group:
                 for number in range(len(weights)):
                     if number % 2:
@@ -290,7 +291,7 @@ async def test_a_dead_waiter_is_passed_within_its_heartbeat(real_server: str, pr
     program = (
         "import sys; from coord import Coord; "
         "Coord.connect(sys.argv[1], prefix=sys.argv[2])"
-        ".concurrency_limit('d', limit=2, fair=True).acquire('u', 2)"
+        ".concurrency_limit('d', limit=2, fair=True).acquire('u', weight=2)"
     )
     async with AsyncCoord.connect(real_server, prefix=prefix) as hub, asyncio.timeout(30):
         limit = hub.concurrency_limit("d", limit=2, fair=True, ttl=60)
@@ -333,7 +334,7 @@ def test_a_permit_dies_with_its_process(real_server: str, prefix: str) -> None:
     program = (
         "import os, signal, sys; from coord import Coord\n"
         "hub = Coord.connect(sys.argv[1], prefix=sys.argv[2])\n"
-        "with hub.concurrency_limit('d', limit=1, ttl=0.5).slot('u'):\n"
+        "with hub.concurrency_limit('d', limit=1, ttl=0.5).hold('u'):\n"
         "  os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     with Coord.connect(real_server, prefix=prefix) as hub:
@@ -348,7 +349,7 @@ def test_a_permit_dies_with_its_process(real_server: str, prefix: str) -> None:
 def test_a_forked_child_does_not_own_its_parents_permit(real_server: str, prefix: str) -> None:
     with Coord.connect(real_server, prefix=prefix) as hub:
         limit = hub.concurrency_limit("d", limit=2, ttl=5)
-        with limit.slot("u") as permit:
+        with limit.hold("u") as permit:
             pid = os.fork()
             if pid == 0:
                 verdict = 1
@@ -371,7 +372,7 @@ async def test_an_async_block_is_cancelled_when_its_permit_is_lost(real_server: 
         limit = hub.concurrency_limit("d", limit=1, ttl=0.3)
         told = []
         with pytest.raises(PermitLost):
-            async with limit.slot("u", on_lost=lambda: told.append("u")):
+            async with limit.hold("u", on_lost=lambda: told.append("u")):
                 await limit.reset("u")
                 await asyncio.sleep(5)
         assert told == ["u"]
@@ -382,7 +383,7 @@ def test_a_sync_block_is_told_and_not_interrupted(real_server: str, prefix: str)
     with Coord.connect(real_server, prefix=prefix) as hub:
         limit = hub.concurrency_limit("d", limit=1, ttl=0.3)
         told = threading.Event()
-        with pytest.raises(PermitLost), limit.slot("u", on_lost=told.set) as permit:
+        with pytest.raises(PermitLost), limit.hold("u", on_lost=told.set) as permit:
             assert not permit.lost.is_set()
             limit.reset("u")
 
@@ -396,7 +397,7 @@ async def test_the_bodys_own_exception_comes_first(real_server: str, prefix: str
     async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
         limit = hub.concurrency_limit("d", limit=1, ttl=60)
         with pytest.raises(KeyError) as caught:
-            async with limit.slot("u"):
+            async with limit.hold("u"):
                 await limit.reset("u")
                 raise KeyError("mine")
 
@@ -408,7 +409,7 @@ async def test_many_permits_are_renewed_in_few_scripts(own_server: servers.Proce
     async with AsyncCoord.connect(url(own_server)) as hub, contextlib.AsyncExitStack() as stack:
         limit = hub.concurrency_limit("d", limit=300, ttl=1.5)
         for number in range(300):
-            await stack.enter_async_context(limit.slot("u" if number % 2 else f"u{number}"))
+            await stack.enter_async_context(limit.hold("u" if number % 2 else f"u{number}"))
         with redis.Redis(port=own_server.port) as client:
             before = scripts_run(client)
             await asyncio.sleep(1.6)
@@ -438,7 +439,7 @@ async def test_a_lost_reply_to_any_verb_is_no_false_answer(
             await asyncio.sleep(0.05)
 
         await losing()
-        permit = await limit.try_acquire("u", 2)
+        permit = await limit.try_acquire("u", weight=2)
         assert permit, "it is ours, although the first reply was lost"
         assert (await limit.status("u")).used == 2
         await losing()
@@ -462,7 +463,7 @@ async def test_cancelling_at_any_await_leaves_no_permit_behind(real_server: str,
             for turns in range(400):
 
                 async def body() -> None:
-                    async with limit.slot("u", 2):
+                    async with limit.hold("u", weight=2):
                         await asyncio.sleep(0)
 
                 task = asyncio.create_task(body())
@@ -512,7 +513,7 @@ def test_a_keyboard_interrupt_at_any_call_leaves_no_permit_behind(
             monkeypatch.setattr(hub._port, "run", run)
             interrupted = False
             try:
-                with limit.slot("u"):
+                with limit.hold("u"):
                     pass
             except KeyboardInterrupt:
                 interrupted = True
@@ -525,7 +526,7 @@ def test_a_keyboard_interrupt_at_any_call_leaves_no_permit_behind(
 async def test_a_waiter_leaves_no_key_without_a_ttl(coord: Any, client: Any, prefix: str) -> None:
     for fair in (False, True):
         limit = coord.concurrency_limit(f"d{fair}", limit=1, ttl=5, fair=fair)
-        async with limit.slot("u"):
+        async with limit.hold("u"):
             with pytest.raises(PermitTimeout):
                 await limit.acquire("u", timeout=0.02)
             assert all(client.pttl(key) > 0 for key in keys_of(client, prefix))

@@ -56,10 +56,10 @@ async def test_each_key_and_each_name_has_room_of_its_own(coord: Any) -> None:
 
 async def test_a_permit_takes_as_much_room_as_it_weighs(coord: Any, client: Any, prefix: str) -> None:
     limit = coord.concurrency_limit("d", limit=1000)
-    heavy = await limit.try_acquire("u", 998)
+    heavy = await limit.try_acquire("u", weight=998)
 
-    assert await limit.try_acquire("u", 3) is None
-    assert await limit.try_acquire("u", 2)
+    assert await limit.try_acquire("u", weight=3) is None
+    assert await limit.try_acquire("u", weight=2)
     status = await limit.status("u")
     assert (status.limit, status.used, status.available, status.permits) == (1000, 1000, 0, 2)
     assert sorted(one.weight for one in status.holders) == [2, 998]
@@ -82,7 +82,7 @@ async def test_the_callers_own_limit_rules_its_admission(coord: Any, other_coord
     permits.append(await narrow.try_acquire("u"))
     assert permits[-1]
     assert await narrow.try_acquire("u") is None
-    assert await wide.try_acquire("u", 2)
+    assert await wide.try_acquire("u", weight=2)
     for permit in permits[2:]:
         await permit.release()
 
@@ -93,7 +93,7 @@ async def test_status_tells_who_holds_and_writes_nothing(coord: Any, client: Any
     assert (empty.used, empty.permits, empty.waiters, empty.holders) == (0, 0, 0, ())
     assert keys_of(client, prefix) == []
 
-    permit = await limit.acquire("u", 2)
+    permit = await limit.acquire("u", weight=2)
     before = client.dump(f"{prefix}:concurrency:{{u}}:d")
     (holder,) = (await limit.status("u")).holders
     assert holder.weight == 2
@@ -151,9 +151,9 @@ async def test_renewing_starts_the_lease_anew(coord: Any) -> None:
         permit.check()
 
 
-async def test_a_slot_is_renewed_while_its_block_runs_and_not_after(coord: Any) -> None:
+async def test_a_permit_is_renewed_while_its_block_runs_and_not_after(coord: Any) -> None:
     limit = coord.concurrency_limit("d", limit=1, ttl=0.3)
-    async with limit.slot("u") as permit:
+    async with limit.hold("u") as permit:
         until = permit.remaining()
         waited = 0.0
         while waited < 3 * until:
@@ -164,14 +164,14 @@ async def test_a_slot_is_renewed_while_its_block_runs_and_not_after(coord: Any) 
         assert await limit.try_acquire("u") is None
     assert await used(limit) == 0
     with pytest.raises(PermitLost):
-        async with coord.concurrency_limit("d", limit=1, ttl=0.2, renew=False).slot("u") as permit:
+        async with coord.concurrency_limit("d", limit=1, ttl=0.2, renew=False).hold("u") as permit:
             assert await permit.lost.wait(timeout=5)
 
 
 async def test_a_block_is_held_no_longer_than_it_may_be(coord: Any) -> None:
     limit = coord.concurrency_limit("d", limit=1, ttl=0.2, max_hold=0.3)
     with pytest.raises(PermitLost):
-        async with limit.slot("u") as permit:
+        async with limit.hold("u") as permit:
             assert await permit.lost.wait(timeout=5)
             await asyncio.sleep(0)
     assert await limit.try_acquire("u")
@@ -229,7 +229,7 @@ async def test_a_repeated_script_of_one_token_gets_the_same_answer(coord: Any) -
     assert await used(limit) == 0, "given back once"
     assert not await acquire("t1 2 me"), "a token that was released cannot come back"
     assert not await run(room.renew(calls, "t1 2 me", 5.0))
-    async with limit.slot("u"):
+    async with limit.hold("u"):
         assert await release("t1 2 me"), "nor does another holder change what became of it"
 
     assert not await release("t2 1 me")
@@ -246,14 +246,14 @@ async def test_waiting_ends_when_there_is_room(coord: Any, other_coord: Any) -> 
     limit = coord.concurrency_limit("d", limit=2, ttl=30)
     await limit.acquire("u")
     with pytest.raises(PermitTimeout) as caught:
-        await limit.acquire("u", 2, timeout=0.05)
+        await limit.acquire("u", weight=2, timeout=0.05)
     error = caught.value
     assert (error.name, error.key, error.weight, error.limit, error.timeout) == ("d", "u", 2, 2, 0.05)
     assert isinstance(error, TimeoutError)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     assert str(pickle.loads(pickle.dumps(PermitLost("d", "u")))) == str(PermitLost("d", "u"))
     with pytest.raises(PermitTimeout):
-        async with other_coord.concurrency_limit("d", limit=1).slot("u", timeout=0):
+        async with other_coord.concurrency_limit("d", limit=1).hold("u", timeout=0):
             pytest.fail("the block must not run")
 
     held = await limit.acquire("u", timeout=0)
@@ -301,13 +301,13 @@ async def test_sixty_four_contenders_never_exceed_the_limit(
 
     def sync_contender(hub: Coord, weight: int) -> None:
         for _ in range(2):
-            with hub.concurrency_limit("d", limit=most, fair=fair).slot("u", weight):
+            with hub.concurrency_limit("d", limit=most, fair=fair).hold("u", weight=weight):
                 enter(weight)
                 leave(weight)
 
     async def async_contender(hub: AsyncCoord, weight: int) -> None:
         for _ in range(2):
-            async with hub.concurrency_limit("d", limit=most, fair=fair).slot("u", weight):
+            async with hub.concurrency_limit("d", limit=most, fair=fair).hold("u", weight=weight):
                 enter(weight)
                 await anyio.lowlevel.checkpoint()
                 leave(weight)
@@ -346,47 +346,47 @@ async def test_a_decorated_function_holds_a_permit(server: str, prefix: str, no_
     with Coord.connect(server, prefix=prefix) as hub:
         limit = hub.concurrency_limit("d", limit=3)
 
-        @limit.limit(key=lambda who, **_: f"user:{who}", weight=2)
+        @limit.around(key=lambda who, **_: f"user:{who}", weight=2)
         def work(who: str, *, more: int = 0) -> int:
             return limit.status(f"user:{who}").used + more
 
         assert work("ann", more=40) == 42
         assert limit.status("user:ann").used == 0
 
-        @limit.limit("x", timeout=0)
+        @limit.around("x", timeout=0)
         def fails() -> None:
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
             fails()
-        with limit.slot("x", 3), pytest.raises(PermitTimeout):
+        with limit.hold("x", weight=3), pytest.raises(PermitTimeout):
             fails()
         with pytest.raises(TypeError, match="use AsyncCoord"):
 
-            @limit.limit("x")
+            @limit.around("x")
             async def other() -> None: ...
 
     async with AsyncCoord.connect(server, prefix=prefix) as async_hub:
         async_limit = async_hub.concurrency_limit("d", limit=3)
 
-        @async_limit.limit("x", 3)
+        @async_limit.around("x", weight=3)
         async def async_work() -> int:
             return (await async_limit.status("x")).used
 
         assert await async_work() == 3
         assert (await async_limit.status("x")).used == 0
         with pytest.raises(TypeError, match="use Coord"):
-            async_limit.limit("x")(fails)
+            async_limit.around("x")(fails)
 
 
-async def test_a_slot_is_good_for_one_block(coord: Any) -> None:
-    slot = coord.concurrency_limit("d", limit=3).slot("u")
+async def test_a_hold_is_good_for_one_block(coord: Any) -> None:
+    block = coord.concurrency_limit("d", limit=3).hold("u")
     with pytest.raises(RuntimeError, match="never entered"):
-        await slot.__aexit__(None, None, None)
-    async with slot:
+        await block.__aexit__(None, None, None)
+    async with block:
         pass
     with pytest.raises(RuntimeError, match="used before"):
-        async with slot:
+        async with block:
             pass
 
 
@@ -411,16 +411,16 @@ async def test_a_slot_is_good_for_one_block(coord: Any) -> None:
         (lambda hub: hub.concurrency_limit("d", limit=1, max_hold=0), ValueError),
         (lambda hub: hub.concurrency_limit("d", limit=1, wait="hope"), ValueError),
         (lambda hub: hub.concurrency_limit("d", limit=1, permits=3), TypeError),
-        (lambda hub: hub.concurrency_limit("d", limit=5).slot("u", 6), ValueError),
-        (lambda hub: hub.concurrency_limit("d", limit=5).slot("u", 0), ValueError),
-        (lambda hub: hub.concurrency_limit("d", limit=5).slot("u", -1), ValueError),
-        (lambda hub: hub.concurrency_limit("d", limit=5).slot("u", True), TypeError),
-        (lambda hub: hub.concurrency_limit("d", limit=5).slot("u", 1.0), TypeError),
-        (lambda hub: hub.concurrency_limit("d", limit=5).slot("u", float("nan")), TypeError),
-        (lambda hub: hub.concurrency_limit("d", limit=5).slot(""), ValueError),
-        (lambda hub: hub.concurrency_limit("d", limit=5).slot(None), TypeError),
-        (lambda hub: hub.concurrency_limit("d", limit=5).slot("u", timeout=-1), ValueError),
-        (lambda hub: hub.concurrency_limit("d", limit=5).try_acquire("u", 6), ValueError),
+        (lambda hub: hub.concurrency_limit("d", limit=5).hold("u", weight=6), ValueError),
+        (lambda hub: hub.concurrency_limit("d", limit=5).hold("u", weight=0), ValueError),
+        (lambda hub: hub.concurrency_limit("d", limit=5).hold("u", weight=-1), ValueError),
+        (lambda hub: hub.concurrency_limit("d", limit=5).hold("u", weight=True), TypeError),
+        (lambda hub: hub.concurrency_limit("d", limit=5).hold("u", weight=1.0), TypeError),
+        (lambda hub: hub.concurrency_limit("d", limit=5).hold("u", weight=float("nan")), TypeError),
+        (lambda hub: hub.concurrency_limit("d", limit=5).hold(""), ValueError),
+        (lambda hub: hub.concurrency_limit("d", limit=5).hold(None), TypeError),
+        (lambda hub: hub.concurrency_limit("d", limit=5).hold("u", timeout=-1), ValueError),
+        (lambda hub: hub.concurrency_limit("d", limit=5).try_acquire("u", weight=6), ValueError),
         (lambda hub: hub.concurrency_limit("d", limit=5).acquire("u", timeout=float("nan")), ValueError),
         (lambda hub: hub.concurrency_limit("d", limit=5).status(""), ValueError),
         (lambda hub: hub.concurrency_limit("d", limit=5).reset(b"u"), TypeError),
@@ -450,7 +450,7 @@ async def test_the_token_is_in_no_repr_and_in_no_keys_name(coord: Any, client: A
     permit = await limit.acquire("u")
     flow = getattr(permit, "_inner", permit)
     token = getattr(flow, "_flow", flow)._lease.token.split()[0]
-    shown = [repr(permit), repr(limit), repr(limit.slot("u")), str(await limit.status("u"))]
+    shown = [repr(permit), repr(limit), repr(limit.hold("u")), str(await limit.status("u"))]
     await permit.release()
 
     assert token not in " ".join([*shown, *keys_of(client, prefix)])
@@ -461,6 +461,6 @@ async def test_the_token_is_in_no_repr_and_in_no_keys_name(coord: Any, client: A
 async def test_one_task_may_hold_several_and_wait_for_more(coord: Any, other_coord: Any) -> None:
     limit = coord.concurrency_limit("d", limit=2, ttl=30)
     other = await other_coord.concurrency_limit("d", limit=2, ttl=0.2).acquire("u")
-    async with limit.slot("u"), limit.slot("u"), limit.slot("v"):
+    async with limit.hold("u"), limit.hold("u"), limit.hold("v"):
         assert not other.valid
         assert await used(limit) == 2

@@ -33,7 +33,7 @@ def signature(member: Any, without: AbstractSet[str] = frozenset()) -> str:
 
 
 MADE_BY_COORD = {
-    "Admission", "AdmissionPermit", "AdmissionSlot", "Cohort", "ConcurrencyPermit", "ConcurrencySlot",
+    "Admission", "AdmissionPermit", "AdmissionHold", "Cohort", "ConcurrencyPermit", "ConcurrencyHold",
     "Charge", "Charging", "Guarded", "Hold", "Lease", "Limits", "Loss",
     "OrderedFunnel", "PeriodBoard", "Selection",
 }  # fmt: skip

@@ -27,6 +27,7 @@ from coord import (
     ConcurrencyPermit,
     Coord,
     Decision,
+    Denied,
     Entry,
     Estimate,
     FunnelReport,
@@ -113,21 +114,38 @@ def sync(hub: Coord) -> None:
     hub.fixed_window("f", limit=1, period=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     hub.limits(bucket, prefetch=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     downloads = hub.concurrency_limit("d", limit=5, ttl=timedelta(seconds=1), fair=True)
-    assert_type(downloads.try_acquire("k", 2), ConcurrencyPermit | None)
-    with downloads.slot("k", weight=2, timeout=1) as room:
+    assert_type(downloads.try_acquire("k", weight=2), ConcurrencyPermit | None)
+    with downloads.hold("k", weight=2, timeout=1, on_lost=print) as room:
+        assert_type(room, ConcurrencyPermit)
         assert_type(room.remaining(), float)
         assert_type(room.lost.is_set(), bool)
     assert_type(downloads.status("k").holders, tuple[ConcurrencyHolder, ...])
-    assert_type(downloads.limit(str)(limited)(3), bytes)
+    assert_type(downloads.around(str, weight=2)(limited)(3), bytes)
     admission = hub.admission(bucket, at_once=downloads)
-    assert_type(admission.try_acquire("k", {"b": 2}, weight=2), AdmissionPermit)
+    assert_type(admission.try_acquire("k", cost={"b": 2}, weight=2), AdmissionPermit | Denied)
+    if permit := admission.try_acquire("k"):
+        assert_type(permit, AdmissionPermit)
+        assert_type(permit.settle(2), None)
+    else:
+        assert_type(permit, Denied)
+        assert_type(permit.retry_after, float)
+    if not permit:
+        permit.settle(2)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    refused = admission.try_acquire("k")
+    refused.release()  # type: ignore[union-attr]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    assert_type(admission.status("k", cost={"b": 1}, weight=2), Decision)
+    assert_type(admission.penalize("k", until=3), None)
+    assert_type(admission.reset("k"), None)
     assert_type(admission.acquire("k", timeout=1).decision, Decision)
-    with admission.slot("k", refund_on=(OSError,)) as admitted:
+    with admission.hold("k", cost=1, refund_on=(OSError,)) as admitted:
         assert_type(admitted, AdmissionPermit)
         assert_type(admitted.settle({"b": 3}), None)
-    assert_type(admission.limit(str)(limited)(3), bytes)
+    assert_type(admission.around(str, cost={"b": 1}, weight=1)(limited)(3), bytes)
     hub.admission(bucket)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     hub.admission(downloads, at_once=downloads)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    admission.try_acquire("k", 2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    downloads.acquire("k", 2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    hub.concurrency_limit("d", limit=1, wait="pol")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     hub.concurrency_limit("d")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     hub.concurrency_limit("d", limit=1, renew_in="thread")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     unique = hub.unique_counter("u", period=["day", "week"], week_start="sunday")
@@ -230,12 +248,17 @@ async def asynchronous(hub: AsyncCoord) -> None:
     assert_type(await limited(3), bytes)
     downloads = hub.concurrency_limit("d", limit=5)
     assert_type(await downloads.acquire("k", timeout=1), AsyncConcurrencyPermit)
-    async with downloads.slot("k") as room:
+    async with downloads.hold("k") as room:
         assert_type(await room.release(), None)
-    assert_type(await downloads.limit("k")(limited)(3), bytes)
+    assert_type(await downloads.around("k")(limited)(3), bytes)
     admission = hub.admission(bucket, at_once=downloads)
-    assert_type(await admission.try_acquire("k"), AsyncAdmissionPermit)
-    async with admission.slot("k", {"b": 2}, weight=1, timeout=2) as admitted:
+    assert_type(await admission.try_acquire("k"), AsyncAdmissionPermit | Denied)
+    if permit := await admission.try_acquire("k"):
+        assert_type(permit, AsyncAdmissionPermit)
+        assert_type(await permit.settle(2), None)
+    else:
+        assert_type(permit, Denied)
+    async with admission.hold("k", cost={"b": 2}, weight=1, timeout=2) as admitted:
         assert_type(admitted, AsyncAdmissionPermit)
         assert_type(await admitted.refund(), None)
     unique = hub.unique_counter("u", raw=True)

@@ -8,7 +8,8 @@
 -- give(amount, moment)   take so much back from what was charged at that moment, or from the newest charges
 -- penalize(till)         admit nothing until then
 -- undo(after)            take the newest entry out, if the state is still that one. Only a log has it
-local WORDS, NEWEST = 7, -1
+local WORDS = 7 -- of each limit, as listed above
+local NEWEST = -1 -- in place of a moment: the newest charges, whenever they were made
 
 local function bucket(key, limit, pace, token, unit)
 -- include limit_bucket

@@ -1,6 +1,6 @@
 -- A sliding window is kept as an exact log or as two counters. Either is read as the other if its precision
 -- has changed. Entries of a log are ordered by time; the latest may lie in the future.
-local SLICE = 32
+local SLICE = 32 -- list elements read at once, two an entry: few where one is enough, and few calls where not
 
 -- The counters of a window's last two stretches, at a later moment.
 local function rolled(begin, previous, current, at)

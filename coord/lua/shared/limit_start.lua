@@ -17,5 +17,6 @@
 -- reset()           microseconds until the state says no more than none at all
 -- encode()          the state as text
 -- save()            write it
-local NOT_OURS, MOST, overlong = 'WRONGTYPE this value is not the state of a limit', 2 ^ 52, nil
+local NOT_OURS, overlong = 'WRONGTYPE this value is not the state of a limit', nil
+local MOST = 2 ^ 52 -- ticks a bucket may lack: half of what a double counts exactly, so a sum of two still does
 

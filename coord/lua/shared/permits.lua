@@ -3,10 +3,10 @@
 -- The permits are one sorted set: {"token weight label": end of its lease in microseconds}, and beside them
 -- "used", the sum of the weights, and "clock", when that was written, negative. So both come before every
 -- lease. A waiter is "home:who.weight.limit": whether there is room for it is decided by its own limit.
-local LEASES = 1000000000 -- above every sum of weights, below every lease
-local STEP = 1000 -- microseconds by which the clock may step back unnoticed
-local CALLED = 100 -- the most waiters that one call wakes
-local PASSED = 16 -- the most that it passes over, since there is no room for them
+local LEASES = 1000000000 -- a score: above every sum of weights, below every lease (which ended in 1970)
+local STEP = 1000 -- microseconds by which the clock may step back unnoticed: a millisecond, which leases are given in
+local CALLED = 100 -- the most waiters that one call wakes, to be short: who comes in then wakes more
+local PASSED = 16 -- the most that it passes over, since there is no room for them: a walk, were all too heavy
 
 local function digits(number)
   return string.format('%.0f', number)
