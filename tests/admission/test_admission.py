@@ -473,6 +473,8 @@ async def test_nobody_goes_before_the_first_however_little_it_wants(
     assert not denied, "there is room for two, and the rates allow it"
     assert denied.name == "calls"
     assert denied.retry_after == pytest.approx(0.05)
+    looked = await both.status("u", cost={"rpm": 1, "tpm": 1})
+    assert (looked.name, looked.retry_after) == ("calls", denied.retry_after), "who looks sees the line too"
     with pytest.raises(PermitTimeout):
         await llm(other_coord).acquire("u", cost={"rpm": 1, "tpm": 1}, timeout=0.05)
     client.zadd(f"{key}:queue", {"home:somebody.1.2": 1})

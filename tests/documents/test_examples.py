@@ -36,7 +36,7 @@ PROMISES = {
     "llm_client": [
         "then False for want of tokens",
         "requests left: 59",
-        "a second call at a time is denied by 'calls': False",
+        "a second call at a time is denied by 'calls'",
         "8 questions were answered, at most 3 at a time",
         "'requests' denies for now",
     ],
