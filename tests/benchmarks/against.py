@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import sys
-import time
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING
 
 import redis
@@ -15,6 +12,7 @@ import redis
 from tests.benchmarks.alternate import Contestant, alternate, middle, ratio
 from tests.benchmarks.coord_operations import OPERATIONS
 from tests.benchmarks.machine import cores, pin, servers, url_of
+from tests.benchmarks.plays import PLAYS
 from tests.benchmarks.tables import Table, figure, times
 from tests.benchmarks.workers import ROOT, Worker, WorkerError, crew
 
@@ -22,24 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from tests.benchmarks.alternate import Block, Reading, Results
+    from tests.benchmarks.alternate import Results
     from tests.servers import Process
 
 __all__ = ["SHARED", "compare_checkouts"]
 
 NODES = 5
 THIS, THAT = "this", "that"
-HAND_OFF, CONTENDERS = "hand-off", "8 contenders"
-SHARED = (HAND_OFF, CONTENDERS)
+SHARED = tuple(PLAYS)
 """What takes several processes of a checkout."""
 SLOW = ("with lock, 10,000 held",)
 """What takes long to make ready, and is left out of a quick run."""
-SETTLE = (0.005, 0.02)
-"""Seconds for which a waiter has waited when it gets the lock."""
-SHIFT = 0.5
-"""Seconds for which contenders contend, a block."""
-SOON = 0.05
-"""Seconds in which all of them are told."""
 PREFIXES = {THIS: "this", THAT: "that"}
 """Of keys: of the same length, and apart, since checkouts may store different things."""
 
@@ -121,25 +112,6 @@ def _alternated(field: Field, workers: dict[str, Worker], name: str) -> dict[str
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Play:
-    """What takes several processes.
-
-    Attributes:
-        players: How many.
-        block_of: What they do.
-        size: How often, in a block.
-        figures: What is told of it: name, heading and decimal places.
-        note: How it is measured.
-    """
-
-    players: int
-    block_of: Callable[[Sequence[Worker]], Block]
-    size: int
-    figures: Sequence[tuple[str, str, int]]
-    note: str
-
-
 def _played(field: Field, name: str) -> Table:
     play, contestants = PLAYS[name], []
     urls, _ = field.where(1)
@@ -148,7 +120,7 @@ def _played(field: Field, name: str) -> Table:
             workers = stack.enter_context(crew(path, play.players))
             for worker in workers:
                 worker.ask("play", role="coord", urls=urls, prefix=PREFIXES[one])
-            contestants.append(Contestant(one, play.block_of(workers), play.size))
+            contestants.append(Contestant(one, play.block_of(workers, "coord"), play.size))
         found = alternate(contestants, 2 * field.seconds)
     sys.stderr.write(f"measured: {name}\n")
     problem = found[THIS].problem or found[THAT].problem
@@ -160,56 +132,3 @@ def _played(field: Field, name: str) -> Table:
     return Table(
         name.capitalize(), head, [["coord", *cells, *[""] * (len(head) - 1 - len(cells))]], play.note
     )
-
-
-def hand_offs(workers: Sequence[Worker]) -> Block:
-    """Make a block of hand-offs from the first to the second; figures are in milliseconds."""
-    holder, waiter = workers
-
-    def block(count: int) -> Reading:
-        delays = []
-        for _ in range(count):
-            holder.ask("act", what="hold")
-            waiter.tell("act", what="wait")
-            released = holder.ask("act", what="let_go", after=random.uniform(*SETTLE))
-            delays.append((waiter.answer() - released) / 1e6)
-        return {"p50": median(delays), "longest": max(delays)}
-
-    return block
-
-
-def contention(workers: Sequence[Worker]) -> Block:
-    """Make a block in which all of them contend for one lock."""
-
-    def block(count: int) -> Reading:
-        del count
-        start = time.monotonic() + SOON
-        until = start + SHIFT
-        for worker in workers:
-            worker.tell("act", what="contend", start=start, until=until)
-        told = [worker.answer() for worker in workers]
-        counts = [len(one["waits"]) - one["late"] for one in told]
-        waits = sorted(wait for one in told for wait in one["waits"])
-        return {
-            "rate": sum(counts) / SHIFT,
-            "p50": waits[len(waits) // 2],
-            "p99": waits[int(len(waits) * 0.99)],
-            "luck": max(counts) / max(1, min(counts)),
-            "client": sum(one["cpu"] for one in told) / max(1, sum(counts)) * 1e6,
-        }
-
-    return block
-
-
-PLAYS = {
-    HAND_OFF: Play(
-        2, hand_offs, 10, [("p50", "p50, ms", 2)],
-        "From the call of release in one process to the moment that another, which waits, has the lock.",
-    ),
-    CONTENDERS: Play(
-        8, contention, 1,
-        [("rate", "locks/s", 0), ("p99", "wait p99, ms", 1), ("luck", "luckiest / unluckiest", 2),
-         ("client", "client CPU, µs", 0)],
-        "Eight processes take one lock over and over, and sleep for 1 ms while they hold it.",
-    ),
-}  # fmt: skip

@@ -115,6 +115,10 @@ def _with(place: Place) -> Run:
     return each(_block_of(home_of(place).lock("block")))
 
 
+def _fair_with(place: Place) -> Run:
+    return each(_block_of(home_of(place).lock("fair block", fair=True)))
+
+
 def _with_many_held(place: Place) -> Run:
     home = home_of(place)
     held = place.stack.enter_context(contextlib.ExitStack())
@@ -190,11 +194,12 @@ _ALL = (
     Operation("decision, denied", _denied, 20_000),
     Operation("1 async caller", _by_callers(1), 100),
     Operation("10 async callers", _by_callers(10), 300),
-    Operation("100 async callers", _by_callers(100), 1_000),
-    Operation("1,000 async callers", _by_callers(1_000), 3_000),
+    Operation("100 async callers", _by_callers(100), 500),
+    Operation("1,000 async callers", _by_callers(1_000), 2_000),
     Operation("lock pair", _pair),
     Operation("lock pair, fair", _fair_pair),
     Operation("with lock", _with),
+    Operation("with lock, fair", _fair_with),
     Operation("with lock, 10,000 held", _with_many_held),
     Operation("async with lock", _async_with),
     Operation("permit pair", _permits),

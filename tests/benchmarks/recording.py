@@ -6,7 +6,9 @@ them; or in long pipelines, to see what they cost the server.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import hashlib
 import re
 import socket
 import threading
@@ -14,13 +16,31 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tests.benchmarks.operation import Place
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Relay", "commands", "connect", "replay"]
+    from tests.benchmarks.operation import Operation
+
+__all__ = [
+    "Relay",
+    "Renewed",
+    "commands",
+    "connect",
+    "evaluations",
+    "packed",
+    "recorded",
+    "replay",
+    "scripts",
+]
 
 CHUNK = 1 << 16
 BUFFER = 1 << 20
+QUIET = 0.1
+"""Seconds after which what was sent has passed."""
+TOKEN = re.compile(rb"(?<![0-9a-f])[0-9a-f]{20,39}(?![0-9a-f])")
+"""What is random in a command, or made of that; a script's digest has 40 digits."""
 MARK = b"this-is-the-last-of-all"
 
 
@@ -91,6 +111,37 @@ def commands(sent: bytes) -> Iterator[tuple[bytes, ...]]:
         yield tuple(words)
 
 
+def scripts(sent: bytes) -> dict[bytes, bytes]:
+    """Find the scripts whose text was sent, by their digests."""
+    texts = [
+        words[1] if words[0].upper() == b"EVAL" else words[2]
+        for words in commands(sent)
+        if words[0].upper() == b"EVAL" or [word.upper() for word in words[:2]] == [b"SCRIPT", b"LOAD"]
+    ]
+    return {hashlib.sha1(text, usedforsecurity=False).hexdigest().encode(): text for text in texts}
+
+
+def evaluations(sent: bytes) -> list[tuple[bytes, ...]]:
+    """Leave out all but calls of scripts by digest: connecting, and scripts sent by text."""
+    return [words for words in commands(sent) if words[0].upper() == b"EVALSHA"]
+
+
+class Renewed:
+    """Commands sent again, with tokens that nobody has had: what only a token's first use does is done."""
+
+    def __init__(self, sent: bytes) -> None:
+        self._sent, self._count = sent, 0
+        self._tokens = list(dict.fromkeys(TOKEN.findall(sent)))
+
+    def again(self) -> bytes:
+        """The same commands with other tokens."""
+        self._count += 1
+        sent = self._sent
+        for number, token in enumerate(self._tokens):
+            sent = sent.replace(token, b"%0*x" % (len(token), self._count * 16 + number))
+        return sent
+
+
 def packed(words: Sequence[bytes]) -> bytes:
     """Put a command together."""
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
@@ -104,3 +155,26 @@ def replay(line: socket.socket, sent: bytes) -> None:
     while MARK not in tail:
         tail = (tail + line.recv(BUFFER))[-2 * len(MARK) :]
     sender.join()
+
+
+def recorded(place: Place, operation: Operation, count: int = 1, warm: int = 3) -> list[bytes]:
+    """Note what an operation sends to each server of a place.
+
+    Args:
+        place: Where.
+        operation: What.
+        count: Calls to note.
+        warm: Calls before those, which connect and load scripts.
+    """
+    with contextlib.ExitStack() as stack:
+        relays = [stack.enter_context(contextlib.closing(Relay(url))) for url in place.urls]
+        loop = stack.enter_context(asyncio.Runner())
+        urls = [relay.url for relay in relays]
+        run = operation.open(Place(urls, place.pids, loop, stack, place.prefix))
+        run(warm)
+        time.sleep(QUIET)
+        for relay in relays:
+            relay.taken()
+        run(count)
+        time.sleep(QUIET)
+        return [relay.taken() for relay in relays]

@@ -31,11 +31,12 @@ class Worker:
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
         self._block: Block | None = None
-        self._role: Any = None
+        self._roles: dict[str, Any] = {}
 
     def open(self, operation: str, urls: list[str], pids: list[int], prefix: str) -> None:
         """Make an operation ready, and put away the one before."""
-        place = self._fresh(urls, pids, prefix)
+        self.close()
+        place = self._place(urls, pids, prefix)
         self._block = measured(OPERATIONS[operation].open(place), pids)
 
     def block(self, count: int) -> dict[str, float]:
@@ -44,20 +45,20 @@ class Worker:
         return self._block(count)
 
     def play(self, role: str, urls: list[str], prefix: str) -> None:
-        """Take up the part of one who shares a lock with other processes."""
-        self._role = ROLES[role](self._fresh(urls, [], prefix))
+        """Take up the part of one who shares a lock with other processes, beside those taken up before."""
+        self._roles[role] = ROLES[role](self._place(urls, [], prefix))
 
-    def act(self, what: str, **arguments: Any) -> Any:
-        """Do what belongs to that part."""
-        return getattr(self._role, what)(**arguments)
+    def act(self, role: str, what: str, **arguments: Any) -> Any:
+        """Do what belongs to a part."""
+        return getattr(self._roles[role], what)(**arguments)
 
     def close(self) -> None:
         """Put away what was made ready."""
-        self._block = self._role = None
+        self._block = None
+        self._roles.clear()
         self._stack.close()
 
-    def _fresh(self, urls: list[str], pids: list[int], prefix: str) -> Place:
-        self.close()
+    def _place(self, urls: list[str], pids: list[int], prefix: str) -> Place:
         loop = self._stack.enter_context(asyncio.Runner())
         return Place(urls, pids, loop, self._stack, prefix)
 
