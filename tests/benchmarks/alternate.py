@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Block = Callable[[int], "Reading"]
 
-__all__ = ["Contestant", "Ratio", "Reading", "Results", "alternate", "measured", "middle", "ratio"]
+__all__ = ["FEWEST", "Contestant", "Ratio", "Reading", "Results", "alternate", "measured", "middle", "ratio"]
 
 Reading = dict[str, float]
 """Figures of one block, a call: ``wall``, ``client`` and ``server`` in microseconds, and others by name."""

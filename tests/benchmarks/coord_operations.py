@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.operation import Place, Run
 
-__all__ = ["HELD", "OPERATIONS", "home_of"]
+__all__ = ["ENTRIES", "HELD", "HOUR", "OPERATIONS", "PLENTY", "SLOW_BUCKET", "bucket_of", "home_of"]
 
 PLENTY = 10**6
 """A limit that no measurement comes to."""
@@ -84,6 +84,12 @@ def _exact(place: Place) -> Run:
         window.try_acquire(f"u{asked // ENTRIES:09}")
 
     return each(ask)
+
+
+def _slow_bucket(place: Place) -> Run:
+    home = home_of(place)
+    bucket = home.token_bucket("slow", rate=ENTRIES, burst=ENTRIES, **_over(home.token_bucket, HOUR))
+    return each(lambda: bucket.try_acquire("u"))
 
 
 def _denied(place: Place) -> Run:
@@ -209,5 +215,7 @@ _ALL = (
     Operation("mark", _mark, 100),
     Operation("quorum pair", _quorum, 25),
 )
+SLOW_BUCKET = Operation("decision, slow bucket", _slow_bucket)
+"""One that is not full again at once, and so has something to remember."""
 OPERATIONS = {one.name: one for one in _ALL}
 """By name, as ``--only`` takes them."""

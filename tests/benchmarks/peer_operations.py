@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,7 +17,6 @@ from tests.benchmarks.operation import Operation, each, tasks
 from tests.benchmarks.recording import Renewed, commands, connect, evaluations, packed, recorded, scripts
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable, Sequence
 
     from tests.benchmarks.operation import Place, Run
@@ -219,7 +219,6 @@ def _coredis(asked: Asked, place: Place, callers: int) -> Run:
 
 async def _entered(place: Place, manager: Any) -> Any:
     """Enter a block, and leave it at the end in the same task, as task groups want it."""
-    asyncio = import_module("asyncio")
     inside, over = asyncio.get_running_loop().create_future(), asyncio.Event()
 
     async def hold() -> None:
@@ -257,15 +256,15 @@ class _Joined:
 
     @classmethod
     async def connected(cls, url: str) -> _Joined:
-        asyncio, where = import_module("asyncio"), urlsplit(url)
+        where = urlsplit(url)
         loop = asyncio.get_running_loop()
 
-        class Protocol(asyncio.Protocol):  # type: ignore[misc]
+        class Protocol(asyncio.Protocol):
             def data_received(self, data: bytes) -> None:
                 joined.received(data)
 
         joined = cls(loop)
-        joined._line, _ = await loop.create_connection(Protocol, where.hostname, where.port)
+        joined._line, _ = await loop.create_connection(Protocol, where.hostname or "", where.port or 0)
         return joined
 
     def received(self, data: bytes) -> None:

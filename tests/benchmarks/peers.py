@@ -1,4 +1,4 @@
-"""The packages measured side by side, each in an interpreter that has it."""
+"""Packages that cannot be installed beside the others, each in an interpreter that has it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = [
-    "BITMAPIST",
-    "COORD",
-    "COREDIS",
-    "LIMITS",
-    "POTTERY",
-    "PYRATE_LIMITER",
-    "PYTHON_REDIS_LOCK",
-    "REDIS_PY",
-    "THROTTLED",
-    "VALKEY_GLIDE",
-    "Peer",
-    "UnavailableError",
-    "cache_folder",
-    "interpreter",
-]
+__all__ = ["BITMAPIST", "COORD", "REDIS_PY", "Peer", "UnavailableError", "cache_folder", "interpreter"]
 
 INSTALL_TIME = 300
 
@@ -51,14 +36,7 @@ class Peer:
 
 COORD = Peer("coord", "coord")
 REDIS_PY = Peer("redis", "redis")
-PYTHON_REDIS_LOCK = Peer("python-redis-lock", "redis_lock")
-POTTERY = Peer("pottery", "pottery")
 BITMAPIST = Peer("bitmapist", "bitmapist")
-COREDIS = Peer("coredis", "coredis")
-VALKEY_GLIDE = Peer("valkey-glide", "glide")
-LIMITS = Peer("limits", "limits")
-THROTTLED = Peer("throttled-py", "throttled")
-PYRATE_LIMITER = Peer("pyrate-limiter", "pyrate_limiter")
 
 
 @cache

@@ -6,25 +6,26 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import calls, goals, locks
-from tests.benchmarks.harness import percentile
+from tests.benchmarks.alternate import middle
+from tests.benchmarks.contests import calls, growth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.benchmarks.harness import Bench, Results
+    from tests.benchmarks import rounds
+    from tests.benchmarks.contests.bench import Bench
 
-__all__ = ["draw"]
+__all__ = ["Plot", "draw", "of_boards", "of_calls", "of_growth"]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: what it is called, and a range of values for each place."""
+    """One line: what it is called, and a value for each place."""
 
     name: str
     places: Sequence[float]
-    values: Sequence[Sequence[float]]
+    values: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +39,18 @@ class Plot:
     logarithmic: bool = False
 
 
-def draw(bench: Bench, folder: Path, suites: Sequence[str]) -> None:
-    """Draw what the suites named have measured, as SVG files in a folder."""
+def draw(plots: Sequence[Plot], folder: Path) -> None:
+    """Draw pictures, as SVG files in a folder."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     mpl.rcParams["svg.hashsalt"] = "coord"  # the same names of elements each time
     mpl.rcParams["svg.fonttype"] = "none"  # text as text: small, and the reader's font
-    for plot in (plot for name in suites for plot in PLOTS.get(name, _none)(bench)):
+    for plot in plots:
         figure = Figure(figsize=(7, 4), layout="constrained")
         axes = figure.subplots()
         for line in plot.lines:
-            middle = [median(several) for several in line.values]
-            axes.plot(line.places, middle, marker="o", markersize=4, label=line.name)
-            axes.fill_between(line.places, [*map(min, line.values)], [*map(max, line.values)], alpha=0.2)
+            axes.plot(line.places, line.values, marker="o", markersize=4, label=line.name)
         axes.set(xlabel=plot.across, ylabel=plot.up, xscale="log")
         if plot.logarithmic:
             axes.set_yscale("log")
@@ -62,56 +61,45 @@ def draw(bench: Bench, folder: Path, suites: Sequence[str]) -> None:
         figure.savefig(folder / f"{plot.name}.svg", metadata={"Date": None})
 
 
-def _none(bench: Bench) -> list[Plot]:
-    del bench
-    return []
-
-
-def _calls(bench: Bench) -> list[Plot]:
+def of_calls(bench: Bench) -> list[Plot]:
+    """Decisions a second, by the number of callers."""
+    found = {count: bench.found[calls.callers_of(count)] for count in calls.CALLERS}
+    names = [name for name, one in found[1].items() if one.readings]
     lines = [
-        Line(
-            name,
-            calls.CALLERS,
-            [[sample[f"rate {count}"] for sample in one.samples] for count in calls.CALLERS],
-        )
-        for name, one in calls.by_callers(bench).items()
-        if one.samples
+        Line(name, [*found], [1e6 / middle(one[name], "wall") for one in found.values()]) for name in names
     ]
     return [Plot("speed-callers", "concurrent callers of one event loop", "decisions a second", lines)]
 
 
-def _by_row(results: dict[str, Results], key: str, name: str, percent: float | None = None) -> Line:
-    """Make a line of a table whose rows are numbers."""
-    found = {float(row.replace(",", "")): one.samples for row, one in results.items() if one.samples}
-    values = [
-        [sample[key] if percent is None else percentile(sample[key], percent) for sample in samples]
-        for samples in found.values()
-    ]
-    return Line(name, [*found], values)
-
-
-def _locks(bench: Bench) -> list[Plot]:
-    renewed, waited = locks.renewed(bench), locks.waited(bench)
-    leases = [
-        _by_row(renewed, "server_ms", "the server's processor"),
-        _by_row(renewed, "client_ms", "the client's processor"),
-    ]
-    waiters = [
-        _by_row(waited, "delays", "hand-off p50, ms", 50),
-        _by_row(waited, "delays", "hand-off p99, ms", 99),
-        _by_row(waited, "connections", "connections of the process"),
-    ]
+def _by_number(bench: Bench, name: str, figures: dict[str, str]) -> list[Line]:
+    found = {float(row.replace(",", "")): one for row, one in bench.found[name].items() if one.readings}
     return [
-        Plot("speed-leases", "leases of one process", "ms in a third of a lease", leases, logarithmic=True),
-        Plot("speed-waiters", "waiters of one process", "", waiters),
+        Line(said, [*found], [middle(one, key) for one in found.values()]) for key, said in figures.items()
     ]
 
 
-def _boards(bench: Bench) -> list[Plot]:
-    results = goals.members(bench)
+def of_growth(bench: Bench) -> list[Plot]:
+    """What waiters and leases cost, by their number."""
+    waiters = {"client": "the client's processor", "server": "the server's processor", "wall": "the clock"}
+    leases = {"client": "the client's processor", "server": "the server's processor"}
+    return [
+        Plot(
+            "speed-waiters", "waiters on one lock", "µs a hand-off",
+            _by_number(bench, growth.WAITERS, waiters),
+        ),
+        Plot(
+            "speed-leases", "leases of one process", "ms in a third of a lease",
+            _by_number(bench, growth.LEASES, leases), logarithmic=True,
+        ),
+    ]  # fmt: skip
+
+
+def of_boards(results: dict[str, rounds.Results]) -> list[Plot]:
+    """What a board costs the server, by its members."""
     things = {"submit": "submit, and learn the rank", "rank": "rank", "around": "a page around me"}
-    lines = [_by_row(results, f"{thing}_us", said) for thing, said in things.items()]
+    found = {float(row.replace(",", "")): one.samples for row, one in results.items() if one.samples}
+    lines = [
+        Line(said, [*found], [median(one[f"{thing}_us"] for one in samples) for samples in found.values()])
+        for thing, said in things.items()
+    ]
     return [Plot("speed-members", "members of the board", "the server's microseconds a call", lines)]
-
-
-PLOTS: dict[str, Callable[[Bench], list[Plot]]] = {"calls": _calls, "locks": _locks, "boards": _boards}

@@ -14,7 +14,7 @@ from coord import Coord, TooNoisy
 from coord._engine.urls import open_sync
 from coord.uniques.estimate import Estimate, _variance, difference_of, estimate_of, exactly, overlap_of
 from coord.uniques.sketch import Sketch
-from tests.benchmarks.uniques_work import FILL, sampled
+from tests.benchmarks.rooms.uniques_work import FILL, sampled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from tests.benchmarks.alternate import Contestant, Results, alternate, measured, middle, ratio
+from tests.benchmarks.alternate import FEWEST, Contestant, Results, alternate, measured, middle, ratio
 from tests.benchmarks.machine import url_of
 from tests.benchmarks.operation import Place
 from tests.benchmarks.tables import TIMES, Table, figure, times
@@ -50,6 +50,11 @@ class Bench:
     def seconds(self, whole: float) -> float:
         """How long a contest is, of so many seconds for each contestant in a whole run."""
         return whole / 8 if self.quick else whole
+
+    @property
+    def least(self) -> int:
+        """Rounds that are run even when the time is up."""
+        return 2 if self.quick else FEWEST
 
     def empty(self) -> None:
         """Forget what the servers keep."""
@@ -93,7 +98,7 @@ def contest(
                 failed[row] = Results(problem=f"{type(error).__name__}: {error}")
             else:
                 contestants.append(Contestant(row, block, operation.size))
-        found = alternate(contestants, bench.seconds(each) * len(contestants))
+        found = alternate(contestants, bench.seconds(each) * len(contestants), bench.least)
     return bench.note(name, {row: (found | failed)[row] for row in operations})
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.peer_operations import Asked
     from tests.benchmarks.tables import Table
 
-__all__ = ["BARE", "CALLERS", "COORD", "DECISION", "DENIED", "LIMITERS", "callers_of", "suite"]
+__all__ = ["BARE", "CALLERS", "COORD", "DECISION", "DENIED", "LIMITERS", "POOLED", "callers_of", "suite"]
 
 DECISION, LIMITERS, DENIED = "One decision, sync", "One decision of each limiter, sync", "A denied key, sync"
 CALLERS = (1, 10, 100, 1_000)

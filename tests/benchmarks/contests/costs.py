@@ -7,13 +7,12 @@ import os
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import redis
 
 from tests.benchmarks.alternate import Contestant, Results, alternate, middle, ratio, server_time
-from tests.benchmarks.contests.bench import Bench
-from tests.benchmarks.coord_operations import ENTRIES, OPERATIONS
+from tests.benchmarks.coord_operations import ENTRIES, OPERATIONS, SLOW_BUCKET
 from tests.benchmarks.operation import Operation, each
 from tests.benchmarks.peer_operations import limiters, locks
 from tests.benchmarks.recording import commands, connect, recorded, replay
@@ -23,18 +22,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.benchmarks.alternate import Block, Reading
+    from tests.benchmarks.contests.bench import Bench
     from tests.benchmarks.operation import Place, Run
 
-__all__ = ["BASE", "BUCKET", "IMPORT", "LOG", "MEMORY", "SERVER", "server_contest", "suite"]
+__all__ = [
+    "BASE", "BUCKET", "FIRST", "FURTHER", "IMPORT", "LOG", "LOGS", "MEMORY", "PAIR", "SERVER", "imported",
+    "server_contest", "suite",
+]  # fmt: skip
 
 SERVER, MEMORY, IMPORT = "Server time, saturated", "Memory of a limiter", "Import"
 BASE, BUCKET, LOG = "`GET`", "coord, token bucket", "coord, sliding window, exact"
+PAIR, FIRST = "coord, lock and release", "coord, and a first `Coord`"
+LOGS = ("limits, moving window", "pyrate-limiter")
+"""Those of others that keep every call."""
+FURTHER = ENTRIES - 2
+"""Calls between the two times that memory is looked at."""
 RECORDED = 400
 """Calls that are noted, and sent again in one go."""
 IMPORTS = {
     "redis": "import redis",
     "coord": "import coord",
-    "coord, and a first `Coord`": "import coord; coord.Coord.connect('redis://localhost')",
+    FIRST: "import coord; coord.Coord.connect('redis://localhost')",
 }
 
 
@@ -47,9 +55,14 @@ def suite(bench: Bench) -> Iterator[Table]:
 
 def _commands(*several: tuple[str, ...]) -> Callable[[Place], Run]:
     def opened(place: Place) -> Run:
-        client = redis.Redis.from_url(place.url)
+        client: Any = redis.Redis.from_url(place.url)
         place.close_with(client.close)
-        return each(lambda: [client.execute_command(*words) for words in several])
+
+        def call() -> None:
+            for words in several:
+                client.execute_command(*words)
+
+        return each(call)
 
     return opened
 
@@ -74,7 +87,7 @@ def _rows() -> dict[str, Operation]:
         "coord, fixed window": "decision, fixed window",
         "coord, sliding window, approximate": "decision, sliding window, approximate",
         LOG: "decision, sliding window, exact",
-        "coord, lock and release": "lock pair",
+        PAIR: "lock pair",
         "coord, lock and release, fair": "lock pair, fair",
         "coord, permit and release": "permit pair",
         "coord, submit": "submit",
@@ -125,7 +138,7 @@ def server_contest(bench: Bench, rows: dict[str, Operation], seconds: float) -> 
                 failed[row] = Results(problem=f"{type(error).__name__}: {error}")
             else:
                 contestants.append(Contestant(row, _replayed(bench, line, sent), RECORDED))
-        found = alternate(contestants, seconds)
+        found = alternate(contestants, seconds, bench.least)
     return {row: (found | failed)[row] for row in rows}
 
 
@@ -145,7 +158,7 @@ def _replayed(bench: Bench, line: object, sent: bytes) -> Block:
 def _memory(bench: Bench) -> Table:
     found = {}
     names = {
-        BUCKET: OPERATIONS["decision"],
+        BUCKET: SLOW_BUCKET,
         "coord, fixed window": OPERATIONS["decision, fixed window"],
         "coord, sliding window, approximate": OPERATIONS["decision, sliding window, approximate"],
         LOG: OPERATIONS["decision, sliding window, exact"],
@@ -159,8 +172,8 @@ def _memory(bench: Bench) -> Table:
     bench.note(MEMORY, found)
     rows = [[row, one.problem or figure(middle(one, "one"), 0), *_entries(one)] for row, one in found.items()]
     note = (
-        f"`MEMORY USAGE` of all keys of one user and one limit, after one call and after {ENTRIES - 1}: what\n"
-        "keeps every call grows, what counts does not."
+        f"`MEMORY USAGE` of all keys of one user and one limit, after one call and after {ENTRIES - 1}:\n"
+        "what keeps every call grows, what counts does not."
     )
     head = ["", "bytes after one call", f"bytes after {ENTRIES - 1}", "bytes a further call"]
     return Table(MEMORY, head, rows, note)
@@ -168,7 +181,7 @@ def _memory(bench: Bench) -> Table:
 
 def _entries(one: Results) -> list[str]:
     many = middle(one, "many")
-    return [figure(many, 0), figure((many - middle(one, "one")) / (ENTRIES - 2), 1)]
+    return [figure(many, 0), figure((many - middle(one, "one")) / FURTHER, 1)]
 
 
 def _kept(bench: Bench, operation: Operation) -> Reading:
@@ -176,7 +189,7 @@ def _kept(bench: Bench, operation: Operation) -> Reading:
         run = operation.open(bench.place(stack))
         run(1)
         one = _bytes(client)
-        run(ENTRIES - 2)
+        run(FURTHER)
         return {"one": one, "many": _bytes(client)}
 
 
@@ -185,7 +198,7 @@ def _bytes(client: redis.Redis) -> float:
 
 
 def imported(statement: str, folder: str = "") -> Block:
-    """Make a block that runs programs of one statement, less what a program of none takes, in milliseconds."""
+    """Make a block that runs a program of one statement, less one of none, in milliseconds."""
     environment = {**os.environ, "PYTHONPATH": folder} if folder else None
 
     def program(text: str) -> tuple[float, float]:
@@ -205,7 +218,7 @@ def imported(statement: str, folder: str = "") -> Block:
 
 def _imports(bench: Bench) -> Table:
     contestants = [Contestant(name, imported(statement), 1) for name, statement in IMPORTS.items()]
-    found = bench.note(IMPORT, alternate(contestants, bench.seconds(12)))
+    found = bench.note(IMPORT, alternate(contestants, bench.seconds(12), bench.least))
     rows = [
         [
             name,

@@ -62,7 +62,7 @@ def _play(bench: Bench, name: str, seconds: float) -> Found:
             else:
                 size = FEW if row in POLLING else play.size
                 contestants.append(Contestant(row, play.block_of(workers, row), size))
-        found = alternate(contestants, bench.seconds(seconds) * len(contestants))
+        found = alternate(contestants, bench.seconds(seconds) * len(contestants), bench.least)
     return bench.note(name, {row: (found | failed)[row] for row in ROWS})
 
 

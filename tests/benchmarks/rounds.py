@@ -11,14 +11,11 @@ What was measured once is not measured again in the same run: a summary and a su
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import platform
 import signal
 import statistics
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,11 +23,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import redis
 
 from tests.benchmarks.peers import UnavailableError, cache_folder, interpreter
-from tests.benchmarks.worker import pin
-from tests.servers import BINARIES, running
+from tests.benchmarks.tables import DASH, TIMES, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from tests.benchmarks.peers import Peer
 
@@ -41,12 +37,9 @@ __all__ = [
     "Effort",
     "Results",
     "Sample",
-    "Table",
     "by_thing",
     "compare",
-    "machine",
     "percentile",
-    "servers",
     "tabulate",
 ]
 
@@ -56,7 +49,6 @@ Sample = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 300.0
-DASH, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,36 +166,6 @@ class Column:
         return f"{value:,.{self.digits}f}"
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of figures.
-
-    Attributes:
-        title: What was measured.
-        head: The columns' headings.
-        rows: One a contestant.
-        note: How it was measured.
-        has_words: Whether it is made of words more than of figures.
-    """
-
-    title: str
-    head: list[str]
-    rows: list[list[str]]
-    note: str
-    has_words: bool = False
-
-    def markdown(self) -> str:
-        """Write it as Markdown."""
-        lines = [f"## {self.title}", "", self.note, "", _row(self.head)]
-        lines.append("|---" + ("|---" if self.has_words else "|---:") * (len(self.head) - 1) + "|")
-        lines += [_row(row) for row in self.rows]
-        return "\n".join(lines) + "\n"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
-
-
 def percentile(observed: Sequence[float], percent: float) -> float:
     """Take the smallest observation that at least ``percent`` of all are not greater than."""
     ordered = sorted(observed)
@@ -263,7 +225,7 @@ def _measure(bench: Bench, function: str, one: Contestant, arguments: Mapping[st
 
 def _ask_worker(python: Path, request: str) -> dict[str, Any]:
     worker = subprocess.Popen(
-        [str(python), "-m", "tests.benchmarks.worker"],
+        [str(python), "-m", "tests.benchmarks.round_worker"],
         cwd=ROOT,
         env=_environment(),
         stdin=subprocess.PIPE,
@@ -347,78 +309,3 @@ def by_thing(results: Results) -> dict[str, Results]:
         )
         for thing in things
     }
-
-
-@contextlib.contextmanager
-def servers(count: int = 1) -> Iterator[tuple[list[str], int | None]]:
-    """Run Valkey servers on one core, if there is another for the clients.
-
-    Args:
-        count: How many.
-
-    Yields:
-        Their URLs, and the core that is left for the clients; ``None`` if cores cannot be chosen.
-    """
-    binary = BINARIES["valkey9"]()
-    if binary is None:
-        raise RuntimeError("the benchmarks need the Valkey server of the `embedded` extra")
-    theirs, ours = _cores()
-    with contextlib.ExitStack() as stack:
-        with _pinned(theirs):  # every thread of a server begins on the core of who started it
-            nodes = [stack.enter_context(running(binary)) for _ in range(count)]
-        yield [f"redis://{node.address}" for node in nodes], ours
-
-
-def _cores() -> tuple[int | None, int | None]:
-    if sys.platform != "linux":
-        return None, None
-    cores = sorted(os.sched_getaffinity(0))
-    return (cores[0], cores[1]) if len(cores) > 1 else (None, None)
-
-
-@contextlib.contextmanager
-def _pinned(core: int | None) -> Iterator[None]:
-    if core is None or sys.platform != "linux":
-        yield
-        return
-    usual = os.sched_getaffinity(0)
-    pin(core)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, usual)
-
-
-def machine(bench: Bench, command: str) -> str:
-    """Say what the figures were measured on, and how to measure them again."""
-    with redis.Redis.from_url(bench.urls[0]) as client:
-        info: dict[str, Any] = client.info("server")
-    server = f"Valkey {info['valkey_version']}"
-    cores = "server and clients on one core each" if bench.core is not None else "cores not chosen"
-    packages = ", ".join(f"{name} {number}" for name, number in sorted(bench.versions.items()))
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    lines = [
-        f"- {_cpu()}, {os.cpu_count()} cores; {cores}, over loopback",
-        f"- {platform.system()}, {python}, {server}",
-        f"- {packages}",
-        f"- {_rounds(bench.effort.rounds)}",
-        f"- `{command}`",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _rounds(count: int) -> str:
-    if count == 1:
-        return "one round, to see that it works: figures to rely on take more"
-    return (
-        f"up to {count} rounds, each contestant in turn: medians, with the lowest and the highest\n"
-        "  round in brackets; a ratio is the median of the rounds' ratios; what takes long has one round"
-    )
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

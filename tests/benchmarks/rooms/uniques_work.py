@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.benchmarks.harness import Sample
+    from tests.benchmarks.rounds import Sample
 
 FIRST = date(2025, 1, 1)
 PERIODS = ("minute", "hour", "day", "week", "month", "year")

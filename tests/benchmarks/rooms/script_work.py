@@ -15,12 +15,12 @@ from itertools import groupby, zip_longest
 from typing import TYPE_CHECKING, Any
 
 from coord import PermitTimeout
-from tests.benchmarks import board_work
+from tests.benchmarks.rooms import board_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tests.benchmarks.harness import Sample
+    from tests.benchmarks.rounds import Sample
 
     Act = Callable[[int], object]
     Prepare = Callable[[Any], Act]

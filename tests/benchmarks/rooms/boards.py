@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.board_work import FRIENDS, ROWS
-from tests.benchmarks.harness import Column, Contestant, Effort, by_thing, compare, tabulate
 from tests.benchmarks.peers import COORD, REDIS_PY
+from tests.benchmarks.rooms.board_work import FRIENDS, ROWS
+from tests.benchmarks.rounds import Column, Contestant, Effort, by_thing, compare, tabulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.benchmarks.harness import Bench, Table
+    from tests.benchmarks.rounds import Bench, Results
+    from tests.benchmarks.tables import Table
 
-__all__ = ["sharded", "suite"]
+__all__ = ["members", "sharded", "suite"]
 
-WORK = "tests.benchmarks.board_work"
+WORK = "tests.benchmarks.rooms.board_work"
 SIZES = (1_000, 100_000, 1_000_000)
 QUICK_SIZES = (1_000, 10_000, 100_000)
 
@@ -32,6 +33,14 @@ def suite(bench: Bench) -> Iterator[Table]:
         yield _scripts(few, tiebreak)
     for tiebreak in ("name", "first"):
         yield _upkeep(bench, tiebreak)
+
+
+def members(bench: Bench) -> dict[str, Results]:
+    """Measure a board, small and large, once each: to fill one takes long."""
+    few = replace(bench, effort=Effort(quick=True))
+    sizes = QUICK_SIZES if bench.effort.quick else SIZES
+    rows = [Contestant(f"{size:,}", COORD, {"members": size, "tiebreak": "name"}) for size in sizes]
+    return compare(few, f"{WORK}:growth", rows, seconds=bench.effort.of(0.2, 0.5))
 
 
 def _growth(bench: Bench, tiebreak: str, sizes: Sequence[int], seconds: float) -> Table:
@@ -71,7 +80,7 @@ def _submit(bench: Bench) -> Table:
 
 def _scripts(bench: Bench, tiebreak: str) -> Table:
     asked = [Contestant("coord", COORD, {"members": SIZES[1], "tiebreak": tiebreak})]
-    results = by_thing(compare(bench, "tests.benchmarks.board_scripts:scripts", asked)["coord"])
+    results = by_thing(compare(bench, "tests.benchmarks.rooms.board_scripts:scripts", asked)["coord"])
     columns = [
         Column("one at a time, µs", "one", digits=1),
         Column("saturated, µs", "saturated", digits=1),

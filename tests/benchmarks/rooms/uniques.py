@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.harness import Column, Contestant, Effort, Results, compare, tabulate
 from tests.benchmarks.peers import COORD, REDIS_PY
+from tests.benchmarks.rounds import Column, Contestant, Effort, Results, compare, tabulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.benchmarks.harness import Bench, Table
+    from tests.benchmarks.rounds import Bench
+    from tests.benchmarks.tables import Table
 
 __all__ = ["suite"]
 
-WORK = "tests.benchmarks.uniques_work"
+WORK = "tests.benchmarks.rooms.uniques_work"
 ONE = Contestant("coord", COORD, {"contestant": "coord"})
 SKETCH = Contestant("plain PFADD, PFCOUNT", REDIS_PY, {"contestant": "PFADD"})
 SET = Contestant("plain SADD of the ids", REDIS_PY, {"contestant": "SADD"})

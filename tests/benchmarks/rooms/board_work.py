@@ -2,7 +2,8 @@
 
 Only the standard library is imported here, and of the contestants only the one asked for.
 
-``python -m tests.benchmarks.board_work URL MEMBERS SHARDS`` measures one sharded board on an empty server.
+``python -m tests.benchmarks.rooms.board_work URL MEMBERS SHARDS`` measures one sharded board
+on an empty server.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.benchmarks.harness import Sample
+    from tests.benchmarks.rounds import Sample
 
 NAME = "benchmark"
 KEY = f"coord:board:{{{NAME}}}"

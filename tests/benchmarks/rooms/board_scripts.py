@@ -14,12 +14,12 @@ from importlib import import_module
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.board_work import FRIENDS, NAME, ROWS, fill, player
+from tests.benchmarks.rooms.board_work import FRIENDS, NAME, ROWS, fill, player
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.benchmarks.harness import Sample
+    from tests.benchmarks.rounds import Sample
 
 BATCH = 100
 BATCHES = 12

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.harness import Column, Contestant, Effort, compare, tabulate
 from tests.benchmarks.peers import BITMAPIST, COORD, REDIS_PY
+from tests.benchmarks.rounds import Column, Contestant, Effort, compare, tabulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.benchmarks.harness import Bench, Table
     from tests.benchmarks.peers import Peer
+    from tests.benchmarks.rounds import Bench
+    from tests.benchmarks.tables import Table
 
 __all__ = ["suite"]
 
-WORK = "tests.benchmarks.activity_work"
+WORK = "tests.benchmarks.rooms.activity_work"
 BASELINE = "`SETBIT`, pipelined"
 WEEKS = 8
 

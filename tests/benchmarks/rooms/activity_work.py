@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.benchmarks.harness import Sample
+    from tests.benchmarks.rounds import Sample
 
 CHUNK = 2**17
 FAR = 3_000_000_000
