@@ -4,7 +4,8 @@ The packages of the extra ``bench`` are measured beside it. Without options ever
 twelve minutes on a machine left alone; ``--quick`` takes a minute and a half, and shows that it works.
 
 ``--against DIR`` compares this checkout with another one instead: each call, hand-off and contended lock, in
-blocks that alternate between a process of each. ``--only`` then names operations.
+blocks that alternate between a process of each; what each sends, keeps, and takes to import. ``--only`` then
+names one of those.
 """
 
 from __future__ import annotations
@@ -17,10 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.benchmarks import pages, plots, readme, rounds
-from tests.benchmarks.against import SHARED, compare_checkouts
+from tests.benchmarks.against import NAMES, compare_checkouts
 from tests.benchmarks.contests import calls, costs, growth, locks, quorums, sharing
 from tests.benchmarks.contests.bench import Bench
-from tests.benchmarks.coord_operations import OPERATIONS
 from tests.benchmarks.machine import cores, describe, pin, servers
 from tests.benchmarks.rooms import activity, boards, scripts, uniques
 from tests.benchmarks.summary import summary
@@ -69,7 +69,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         help="put it into the page on speed, the README and the pictures",
     )
     options = parser.parse_args(argv)
-    known = (*OPERATIONS, *SHARED) if options.against else suites
+    known = NAMES if options.against else suites
     for name in options.only or ():
         if name not in known:
             parser.error(f"--only: {name!r} is none of {', '.join(map(repr, known))}")

@@ -140,7 +140,7 @@ def _round(contestants: Sequence[Contestant], results: dict[str, Results]) -> No
 
 def middle(results: Results, figure: str) -> float:
     """Take the median of a figure over the rounds; not a number if there is none."""
-    return statistics.median([one[figure] for one in results.readings] or [nan])
+    return statistics.median([one.get(figure, nan) for one in results.readings] or [nan])
 
 
 def ratio(results: Results, other: Results, figure: str) -> Ratio:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ HOUR = 3600.0
 LASTING = 600.0
 """A lease, in seconds, that is not renewed during a measurement."""
 HELD = 10_000
+GATHERING = 15.0
+"""Seconds in which they are to be taken: what takes longer is told by the number that is held."""
 USERS = 200
 ENTRIES = 100
 """Entries of an exact window."""
@@ -88,7 +91,7 @@ def _exact(place: Place) -> Run:
 
 def _slow_bucket(place: Place) -> Run:
     home = home_of(place)
-    bucket = home.token_bucket("slow", rate=ENTRIES, burst=ENTRIES, **_over(home.token_bucket, HOUR))
+    bucket = home.token_bucket("slow", rate=PLENTY, burst=PLENTY, **_over(home.token_bucket, HOUR))
     return each(lambda: bucket.try_acquire("u"))
 
 
@@ -126,11 +129,20 @@ def _fair_with(place: Place) -> Run:
 
 
 def _with_many_held(place: Place) -> Run:
+    """Hold many leases, or as many as can be had in a while; ``held`` tells how many."""
     home = home_of(place)
     held = place.stack.enter_context(contextlib.ExitStack())
-    for number in range(HELD):
+    number, until = 0, time.monotonic() + GATHERING
+    while number < HELD and time.monotonic() < until:
         held.enter_context(home.lock(f"held:{number}", ttl=LASTING).hold())
-    return each(_block_of(home.lock("one more", ttl=LASTING)))
+        number += 1
+    blocks = each(_block_of(home.lock("one more", ttl=LASTING)))
+
+    def run(count: int) -> dict[str, float]:
+        blocks(count)
+        return {"held": number}
+
+    return run
 
 
 def _permits(place: Place) -> Run:
@@ -192,8 +204,11 @@ def _async_with(place: Place) -> Run:
     return tasks(place, 1, block)
 
 
+SLOW_BUCKET = Operation("decision, slow bucket", _slow_bucket, 100)
+"""One that is not full again at once, and so has something to remember."""
 _ALL = (
     Operation("decision", _decision, 100),
+    SLOW_BUCKET,
     Operation("decision, fixed window", _fixed, 100),
     Operation("decision, sliding window, approximate", _approximate, 100),
     Operation("decision, sliding window, exact", _exact, 100),
@@ -215,7 +230,5 @@ _ALL = (
     Operation("mark", _mark, 100),
     Operation("quorum pair", _quorum, 25),
 )
-SLOW_BUCKET = Operation("decision, slow bucket", _slow_bucket)
-"""One that is not full again at once, and so has something to remember."""
 OPERATIONS = {one.name: one for one in _ALL}
 """By name, as ``--only`` takes them."""

@@ -62,6 +62,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "coord-benchmarks"
 
 
+def compiling(**more: str) -> dict[str, str]:
+    """Let programs find compiled modules, as those that are installed do, wherever those are kept."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {"PYTHONPYCACHEPREFIX": str(cache_folder() / "compiled"), **kept, **more}
+
+
 def _make(home: Path, python: Path, peer: Peer) -> None:
     shutil.rmtree(home, ignore_errors=True)
     _run(sys.executable, "-m", "venv", str(home))

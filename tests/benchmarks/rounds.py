@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis
 
-from tests.benchmarks.peers import UnavailableError, cache_folder, interpreter
+from tests.benchmarks.peers import UnavailableError, compiling, interpreter
 from tests.benchmarks.tables import DASH, TIMES, Table
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def _ask_worker(python: Path, request: str) -> dict[str, Any]:
     worker = subprocess.Popen(
         [str(python), "-m", "tests.benchmarks.round_worker"],
         cwd=ROOT,
-        env=_environment(),
+        env=compiling(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -243,12 +243,6 @@ def _ask_worker(python: Path, request: str) -> dict[str, Any]:
             raise UnavailableError(f"no answer within {LONGEST:.0f} s") from error
         raise
     return _read_answer(out, err)
-
-
-def _environment() -> dict[str, str]:
-    """Let workers find compiled modules, as programs that are installed do, wherever those are kept."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {"PYTHONPYCACHEPREFIX": str(cache_folder() / "compiled"), **kept}
 
 
 def _read_answer(out: str, err: str) -> dict[str, Any]:

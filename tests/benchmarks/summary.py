@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.benchmarks.alternate import Ratio, Results, middle, ratio
 from tests.benchmarks.contests import calls, costs, growth, locks, quorums, sharing
+from tests.benchmarks.coord_operations import GATHERING, HELD
 from tests.benchmarks.plays import CONTENDERS, HAND_OFF
 from tests.benchmarks.tables import DASH, TIMES, Table, figure, times
 
@@ -104,10 +105,13 @@ def _many_held(bench: Bench) -> Row:
     found = bench.found.get(locks.LOCK, {})
     held = found.get(locks.MANY, Results())
     beside = times(ratio(held, found.get(locks.BLOCK, Results()), "client"))
+    number = figure(middle(held, "held"), 0)
     told = (
         f"{_spent(held)}, {beside} of a block with none held" if held.readings else "left out of a quick run"
     )
-    return "`with lock`, 10,000 leases held", told, DASH, DASH
+    if held.readings and number != f"{HELD:,}":
+        told += f"; only {number} were had within {GATHERING:g} s"
+    return f"`with lock`, {HELD:,} leases held", told, DASH, DASH
 
 
 def _hand_off(bench: Bench) -> Row:

@@ -55,4 +55,6 @@ def times(one: Ratio, digits: int = 2) -> str:
     if isnan(one.value):
         return DASH
     value = f"{TIMES}{one.value:,.{digits}f}"
-    return value if isnan(one.error) else f"{value} {EITHER}{max(1, round(one.error * 100))} %"
+    return (
+        value if isnan(one.error) or not one.error else f"{value} {EITHER}{max(1, round(one.error * 100))} %"
+    )

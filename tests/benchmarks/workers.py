@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import select
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.benchmarks.peers import compiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,9 +35,8 @@ class Worker:
 
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-m", "tests.benchmarks.tree_worker", str(folder)]
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         self._process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, cwd=ROOT, env=compiling(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         try:
             self._check(folder)

@@ -15,10 +15,12 @@ from tests.benchmarks.alternate import Contestant, Results, alternate, middle, r
 from tests.benchmarks.coord_operations import ENTRIES, OPERATIONS, SLOW_BUCKET
 from tests.benchmarks.operation import Operation, each
 from tests.benchmarks.peer_operations import limiters, locks
+from tests.benchmarks.peers import compiling
 from tests.benchmarks.recording import commands, connect, recorded, replay
 from tests.benchmarks.tables import TIMES, Table, figure, times
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
 
     from tests.benchmarks.alternate import Block, Reading
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
     from tests.benchmarks.operation import Place, Run
 
 __all__ = [
-    "BASE", "BUCKET", "FIRST", "FURTHER", "IMPORT", "LOG", "LOGS", "MEMORY", "PAIR", "SERVER", "imported",
-    "server_contest", "suite",
+    "BASE", "BUCKET", "FIRST", "FURTHER", "IMPORT", "IMPORTS", "LOG", "LOGS", "MEMORY", "PAIR", "RECORDED",
+    "SERVER", "imported", "replayed", "server_contest", "suite",
 ]  # fmt: skip
 
 SERVER, MEMORY, IMPORT = "Server time, saturated", "Memory of a limiter", "Import"
@@ -137,20 +139,24 @@ def server_contest(bench: Bench, rows: dict[str, Operation], seconds: float) -> 
             except Exception as error:  # noqa: BLE001  # whatever it is, the table is to say so
                 failed[row] = Results(problem=f"{type(error).__name__}: {error}")
             else:
-                contestants.append(Contestant(row, _replayed(bench, line, sent), RECORDED))
+                contestants.append(
+                    Contestant(row, replayed(bench.url, bench.nodes[0].pid, line, sent), RECORDED)
+                )
         found = alternate(contestants, seconds, bench.least)
     return {row: (found | failed)[row] for row in rows}
 
 
-def _replayed(bench: Bench, line: object, sent: bytes) -> Block:
-    each_call = {"commands": len([*commands(sent)]) / RECORDED, "bytes": len(sent) / RECORDED}
-    pids = [bench.nodes[0].pid]
+def replayed(url: str, pid: int, line: socket.socket, sent: bytes) -> Block:
+    """Make a block that sends again, on an empty server, what so many calls have sent."""
 
     def block(count: int) -> Reading:
-        bench.empty()
-        before = server_time(pids)
-        replay(line, sent)  # type: ignore[arg-type]
-        return {"server": (server_time(pids) - before) / count / 1e3} | each_call
+        with redis.Redis.from_url(url) as client:
+            client.flushall()
+        before = server_time([pid])
+        replay(line, sent)
+        spent = (server_time([pid]) - before) / 1e3
+        told = {"server": spent, "commands": len([*commands(sent)]), "bytes": len(sent)}
+        return {name: value / count for name, value in told.items()}
 
     return block
 
@@ -199,7 +205,7 @@ def _bytes(client: redis.Redis) -> float:
 
 def imported(statement: str, folder: str = "") -> Block:
     """Make a block that runs a program of one statement, less one of none, in milliseconds."""
-    environment = {**os.environ, "PYTHONPATH": folder} if folder else None
+    environment = compiling(PYTHONPATH=folder) if folder else compiling()
 
     def program(text: str) -> tuple[float, float]:
         before, started = os.times(), time.perf_counter()
