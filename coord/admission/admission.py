@@ -180,7 +180,7 @@ class AsyncAdmission:
             weight: How much room it would take.
 
         Returns:
-            The decision that such a call would get, as far as can be told: the rates and the room are looked
+            The decision that such a call would get, as far as can be told. The rates and the room are looked
             at one after the other, and one who has died in the line counts for some seconds.
 
         Complexity: O(n) for n rates, and O(log m + 100) for m permits of the key; two round trips, and writes

@@ -27,12 +27,12 @@ F = TypeVar("F", bound="Callable[..., object]")
 P = TypeVar("P", bound=AsyncConcurrencyPermit)
 
 
-def entered(slot: AsyncConcurrencyHold, enter: Callable[[], Coroutine[object, None, P]]) -> P:
+def entered(hold: AsyncConcurrencyHold, enter: Callable[[], Coroutine[object, None, P]]) -> P:
     """Step into a block, and leave nothing held if that is interrupted."""
     try:
         return step(enter())
     except KeyboardInterrupt:  # it may have come between the flow's return and ours
-        step(slot._abandon())
+        step(hold._abandon())
         raise
 
 
