@@ -20,6 +20,7 @@ from tests.benchmarks.contests.bench import Bench
 from tests.benchmarks.operation import Place
 from tests.benchmarks.recording import Renewed, commands, packed, recorded
 from tests.benchmarks.rooms import script_work
+from tests.benchmarks.rooms.scenarios import SCENARIOS
 from tests.benchmarks.rounds import percentile
 from tests.benchmarks.workers import ROOT, Worker
 
@@ -143,13 +144,13 @@ def test_every_figure_to_reach_has_a_row_in_short() -> None:
 
 
 def test_every_script_is_measured_at_its_usual_size() -> None:
-    assert {one.script for one in script_work.SCENARIOS} == SCRIPTS
+    assert {one.script for one in SCENARIOS} == SCRIPTS
 
 
 @pytest.mark.parametrize("script", sorted(SCRIPTS))
 def test_a_scenario_runs_its_script(place: Place, script: str) -> None:
     deliver = Courier.deliver
-    one = next(one for one in script_work.SCENARIOS if one.script == script)
+    one = next(one for one in SCENARIOS if one.script == script)
     act = one.prepare(coord.Coord.connect(place.url))
     noted = script_work._noted(act, 2)
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from tests.benchmarks.rooms.watch import PATIENCE, Watch, client_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 CHUNK = 2**17
 FAR = 3_000_000_000
-PATIENCE = 100.0
-"""Seconds for any one call: what takes long is to be measured, and not given up."""
-
 NOW = datetime.now(UTC)
 KINDS = ("day", "week", "month")
 FORMATS = ("%Y-%m-%d", "%G-W%V", "%Y-%m")
@@ -40,10 +38,6 @@ class Tracker:
     fill: Callable[[datetime, int], object]
 
 
-def _client(urls: list[str]) -> Any:
-    return import_module("redis").Redis.from_url(urls[0], socket_timeout=PATIENCE)
-
-
 def _content(ids: int) -> bytes:
     return random.Random(ids).randbytes(ids // 8)
 
@@ -51,7 +45,7 @@ def _content(ids: int) -> bytes:
 def _coord(urls: list[str], ids: str = "int") -> Tracker:
     hub = import_module("coord").Coord.connect(urls[0], call_timeout=PATIENCE)
     activity = hub.activity("a", period=KINDS, ids=ids)
-    client = _client(urls)
+    client = client_of(urls)
 
     def fill(at: datetime, ids: int) -> None:
         """Write the chunks of a day and a week, which marking so many ids one by one would take too long."""
@@ -81,7 +75,7 @@ def _coord_text(urls: list[str]) -> Tracker:
 
 
 def _setbit(urls: list[str]) -> Tracker:
-    client = _client(urls)
+    client = client_of(urls)
 
     def key(kind: str, form: str, at: datetime) -> str:
         return f"a:{kind}:{at.strftime(form)}"
@@ -115,7 +109,7 @@ def _setbit(urls: list[str]) -> Tracker:
 def _bitmapist(urls: list[str]) -> Tracker:
     package = import_module("bitmapist")
     cohort = import_module("bitmapist.cohort")
-    client = _client(urls)
+    client = client_of(urls)
     host, _, port = urls[0].removeprefix("redis://").partition(":")
     package.setup_redis("default", host, int(port), socket_timeout=PATIENCE)
 
@@ -146,65 +140,6 @@ OPENERS: dict[str, Callable[[list[str]], Tracker]] = {
     "setbit": _setbit,
     "bitmapist": _bitmapist,
 }
-
-
-WATCHING = ("config", "slowlog", "info", "dbsize")
-"""The commands of who watches, which are left out."""
-
-SENT = ("cmdstat_evalsha", "cmdstat_eval", "cmdstat_mget")
-"""The commands that coord sends: others are run by its scripts, whose time they are part of."""
-
-
-class Watch:
-    """Sees what a server does between two moments: its processor time, its slowest step, what it keeps."""
-
-    def __init__(self, urls: list[str]) -> None:
-        self._client = _client(urls)
-        self._client.config_set("slowlog-max-len", 100_000)
-        self._client.config_set("slowlog-log-slower-than", 0)
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin anew."""
-        self._keys = self._client.dbsize()
-        self._client.slowlog_reset()
-        self._client.config_resetstat()
-        self._began = time.perf_counter()
-
-    def ignore_steps(self) -> None:
-        """Look at the sum of the times only: to log each step takes a while of its own."""
-        self._client.config_set("slowlog-log-slower-than", -1)
-
-    def steps(self) -> list[int]:
-        """Return how long each command took since the beginning, in microseconds, in their order."""
-        logged = reversed(self._client.slowlog_get(100_000))
-        return [
-            one["duration"] for one in logged if one["command"].split()[0].decode().lower() not in WATCHING
-        ]
-
-    def sample(self, operations: int = 1) -> Sample:
-        """Tell what was seen, a share of it for each of several operations."""
-        took = time.perf_counter() - self._began
-        stats = self._client.info("commandstats")
-        steps = self.steps()
-        ours = tuple(f"cmdstat_{name}" for name in WATCHING)
-        sent = {name: one["usec"] for name, one in stats.items() if not name.startswith(ours)}
-        if "cmdstat_evalsha" in sent:  # what a script runs is counted once more by itself
-            sent = {name: usec for name, usec in sent.items() if name in SENT}
-        busy = sum(sent.values())
-        return {
-            "ms": took * 1e3 / operations,
-            "rate": operations / took,
-            "server_us": busy / operations,
-            "server_ms": busy / 1e3 / operations,
-            "slowest_ms": max(steps, default=0) / 1e3,
-            "steps": len(steps),
-            "left": self._client.dbsize() - self._keys,
-        }
-
-    def memory(self) -> float:
-        """Return what all keys together take, in bytes."""
-        return float(sum(self._client.memory_usage(key, samples=0) for key in self._client.keys("*")))
 
 
 def one_by_one(urls: list[str], contestant: str, times: int, *, again: bool) -> Sample:
@@ -260,7 +195,7 @@ def _recorded(hub: Any, act: Callable[[], object]) -> list[Any]:
 
 def saturated(urls: list[str], contestant: str, batch: int, times: int) -> Sample:
     """Mark ids that are marked already, so many a call, by pipelines of 100 calls from two clients."""
-    client = _client(urls)
+    client = client_of(urls)
     ids = [f"user:{number:031d}" for number in range(batch * times)]
     if contestant == "floor":
         client.zadd("{floor}", {one: number for number, one in enumerate(ids)})
@@ -276,7 +211,7 @@ def saturated(urls: list[str], contestant: str, batch: int, times: int) -> Sampl
         activity.mark(*some, at=NOW)
         parts = [some[at : at + batch] for at in range(0, len(some), batch)]
         calls = _recorded(hub, lambda: [activity.mark(*part, at=NOW) for part in parts])
-    clients = [_client(urls) for _ in range(2)]
+    clients = [client_of(urls) for _ in range(2)]
     watch = Watch(urls)
     watch.ignore_steps()
 
@@ -336,7 +271,7 @@ WALKED = 2000
 
 def _fill_text(urls: list[str], activity: Any, names: int) -> None:
     """Number so many text ids, and mark them all yesterday and today."""
-    client = _client(urls)
+    client = client_of(urls)
     home = "coord:activity:{text}"
     for start in range(0, names, 10_000):
         several = {f"user:{number:031d}": number for number in range(start, min(start + 10_000, names))}
