@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["NEEDED", "tables"]
 
 NEEDED = (
-    calls.LIMITERS, calls.DENIED, locks.LOCK, HAND_OFF, CONTENDERS, quorums.QUORUM, costs.SERVER,
+    calls.LIMITERS, calls.DENIED, locks.LOCKS, HAND_OFF, CONTENDERS, quorums.QUORUM, costs.SERVER,
     costs.MEMORY,
 )  # fmt: skip
 """The contests whose figures are in it."""
@@ -68,8 +68,8 @@ def _locks(bench: Bench) -> Table:
     blocks = (locks.BLOCK, locks.BASE, "python-redis-lock, `with`", "pottery, `with`")
     roles = ("coord", "redis-py", "python-redis-lock", "pottery")
     rows = [
-        ("`with lock`, to redis-py's speed", *_speeds(found[locks.LOCK], blocks, locks.BASE)),
-        ("client CPU of it, µs", *_figures(found[locks.LOCK], blocks, "client", 0)),
+        ("`with lock`, to redis-py's speed", *_speeds(found[locks.LOCKS], blocks, locks.BASE)),
+        ("client CPU of it, µs", *_figures(found[locks.LOCKS], blocks, "client", 0)),
         ("hand-off to a waiter, p50, ms", *_figures(found[HAND_OFF], roles, "p50", 2)),
         ("8 contenders with 1 ms of work, locks/s", *_figures(found[CONTENDERS], roles, "rate", 0)),
         ("the luckiest of them to the unluckiest", *_figures(found[CONTENDERS], roles, "luck", 1)),

@@ -92,17 +92,15 @@ def _pair(bench: Bench) -> Row:
 
 
 def _block(bench: Bench) -> Row:
-    found = bench.found.get(locks.LOCK, {})
+    found, beside = bench.found.get(locks.LOCK, {}), bench.found.get(locks.LOCKS, {})
     others = ["python-redis-lock, `with`", "python-redis-lock, `with`, renewed", "pottery, `with`"]
-    ours, limit, _ = _beside(found, locks.BASE, locks.BLOCK, SOCKET, others)
-    theirs = ", ".join(
-        f"{name.replace(', `with`', '')} {times(_faster(found, name, locks.BASE))}" for name in others
-    )
-    return "`with lock`", ours, limit, theirs
+    ours, limit, _ = _beside(found, locks.BASE, locks.BLOCK, SOCKET, [])
+    speeds = {name.replace(", `with`", ""): times(_faster(beside, name, locks.BASE)) for name in others}
+    return "`with lock`", ours, limit, ", ".join(f"{name} {speed}" for name, speed in speeds.items())
 
 
 def _many_held(bench: Bench) -> Row:
-    found = bench.found.get(locks.LOCK, {})
+    found = bench.found.get(locks.HOLDING, {})
     held = found.get(locks.MANY, Results())
     beside = times(ratio(held, found.get(locks.BLOCK, Results()), "client"))
     number = figure(middle(held, "held"), 0)
