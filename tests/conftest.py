@@ -12,8 +12,10 @@ import pytest
 from coord import AsyncCoord, Coord
 from coord._engine import trunk
 from coord._engine.urls import open_sync
-from tests import servers
-from tests.flavours import awaitable
+from tests.support import servers
+from tests.support.flavours import awaitable
+from tests.support.hubs import no_second_looks
+from tests.support.keys import keys_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -128,11 +130,6 @@ def prefix() -> str:
     return f"test{next(_numbers)}"
 
 
-def keys_of(client: Any, prefix: str) -> list[str]:
-    """List the keys that begin with a prefix."""
-    return [key.decode() if isinstance(key, bytes) else key for key in client.scan_iter(f"{prefix}:*")]
-
-
 @pytest.fixture
 def client(server: str) -> Iterator[Any]:
     """A sync client of the server, for looking behind coord's back."""
@@ -175,8 +172,7 @@ async def other_coord(no_leaks: None, server: str, flavour: str, prefix: str) ->
             yield hub
 
 
-def server_time(client: Any) -> float:
-    """Ask a server for its time."""
-    reply = client.time()
-    seconds, micros = next(iter(reply.values())) if isinstance(reply, dict) else reply
-    return float(seconds + micros / 1_000_000)
+@pytest.fixture
+def no_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks again unasked within a test: who gets a lock or a permit has been woken."""
+    no_second_looks(monkeypatch)

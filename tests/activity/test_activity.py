@@ -13,7 +13,7 @@ from coord import Coord, WrongKeyType
 from coord.activity import CHUNK, MAX_ID
 from coord.activity import marks as marks_module
 from coord.activity import numbers as numbers_module
-from tests.conftest import keys_of, server_time
+from tests.support.keys import keys_of, server_time
 
 if TYPE_CHECKING:
     from coord.activity.numbers import Hints

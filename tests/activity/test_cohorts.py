@@ -13,7 +13,7 @@ from coord import Coord
 from coord.activity import CHUNK, MAX_ID, survey
 from coord.activity.chunks import bits_of, offsets_in, packed, place
 from coord.activity.expressions import AtLeast, Leaf, Without, every, odd, some
-from tests.conftest import keys_of
+from tests.support.keys import keys_of
 
 pytestmark = pytest.mark.anyio
 

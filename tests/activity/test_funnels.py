@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coord.activity import CHUNK
-from tests.conftest import keys_of
+from tests.support.keys import keys_of
 
 pytestmark = pytest.mark.anyio
 

@@ -30,15 +30,15 @@ from coord import (
 )
 from coord._engine.port import step
 from coord.locks import AsyncLock
-from tests.concurrency.test_faults import scripts_run
-from tests.conftest import keys_of
-from tests.flavours import assert_refused_unasked, awaitable
 from tests.limits.test_limiter import dump, same
+from tests.support.flavours import assert_refused_unasked, awaitable
+from tests.support.keys import keys_of
+from tests.support.traffic import scripts_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests import servers
+    from tests.support import servers
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.benchmarks.alternate import Results
-    from tests.servers import Process
+    from tests.support.servers import Process
 
 __all__ = ["PREFIXES", "THAT", "THIS", "Field", "both"]
 

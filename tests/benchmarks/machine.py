@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from tests.servers import BINARIES, running
+from tests.support.servers import BINARIES, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.servers import Process
+    from tests.support.servers import Process
 
 __all__ = ["cores", "describe", "pin", "pinned", "servers", "url_of"]
 

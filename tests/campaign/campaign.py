@@ -18,8 +18,8 @@ from coord.locks.calls import HEARTBEAT
 from tests.campaign.faults import ANSWERED, LONGEST_DELAY, SERVER_STOP, Nemesis, Scene
 from tests.campaign.fleet import Fleet
 from tests.campaign.history import History, Probe, Write, judge, judged_refusals
-from tests.campaign.proxy import Proxy
-from tests.servers import BINARIES, running
+from tests.support.proxy import Proxy
+from tests.support.servers import BINARIES, running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

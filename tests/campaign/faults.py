@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.campaign.proxy import Mischief
+from tests.support.proxy import Mischief
 
 if TYPE_CHECKING:
     import random
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import redis
 
     from tests.campaign.fleet import Contender, Fleet
-    from tests.campaign.proxy import Deed, Proxy, Way
-    from tests.servers import Process
+    from tests.support.proxy import Deed, Proxy, Way
+    from tests.support.servers import Process
 
 SOONEST, LATEST = 0.15, 0.45
 LONGEST_DELAY = 0.6

@@ -21,7 +21,7 @@ from redis.lock import Lock as TheirLock
 
 from coord import AsyncCoord, Coord
 from coord.compat import AsyncRedisPyLock, RedisPyLock
-from tests.flavours import out_of_loop
+from tests.support.flavours import out_of_loop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

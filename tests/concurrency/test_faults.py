@@ -20,33 +20,19 @@ import redis.asyncio
 from coord import AsyncCoord, Coord, NotOwned, PermitLost, PermitTimeout
 from coord._engine import wakeups
 from coord._engine.urls import open_sync
-from tests.campaign.proxy import Mischief, Proxy
-from tests.conftest import keys_of, server_time
-from tests.flavours import awaitable
+from tests.support.flavours import awaitable
+from tests.support.keys import keys_of, server_time
+from tests.support.proxy import Mischief, Proxy
+from tests.support.traffic import scripts_run
 
 if TYPE_CHECKING:
-    from tests import servers
+    from tests.support import servers
 
 pytestmark = pytest.mark.anyio
 KEPT = 0.05
 """Seconds for which room is kept for who was woken."""
 SUBSCRIBED = 4
 """How many may look once more, because their subscription was confirmed just now: one a Coord."""
-
-
-@pytest.fixture
-def no_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks again unasked within a test: who gets a permit has been woken."""
-    monkeypatch.setattr(wakeups, "FALLBACK", 600.0)
-
-
-def url(process: servers.Process) -> str:
-    return f"redis://{process.address}"
-
-
-def scripts_run(client: Any) -> int:
-    found = client.info("commandstats")
-    return sum(found.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
 
 
 async def standing(limit: Any, number: int) -> None:
@@ -65,7 +51,7 @@ async def test_an_uncontended_permit_costs_one_round_trip_to_take_and_one_to_giv
     own_server: servers.Process, flavour: str
 ) -> None:
     make: Any = Coord if flavour == "sync" else AsyncCoord
-    hub = awaitable(make.connect(url(own_server)))
+    hub = awaitable(make.connect(own_server.url))
     limit = hub.concurrency_limit("d", limit=2)
     await (await limit.acquire("u")).release()
     with redis.Redis(port=own_server.port) as client:
@@ -81,7 +67,7 @@ async def test_a_release_wakes_as_many_as_there_is_room_for(
     own_server: servers.Process, no_fallback: None
 ) -> None:
     async with contextlib.AsyncExitStack() as stack, asyncio.timeout(15):
-        hubs = [await stack.enter_async_context(AsyncCoord.connect(url(own_server))) for _ in range(4)]
+        hubs = [await stack.enter_async_context(AsyncCoord.connect(own_server.url)) for _ in range(4)]
         limits = [hub.concurrency_limit("d", limit=5, ttl=60) for hub in hubs]
         client = stack.enter_context(redis.Redis(port=own_server.port))
         heavy, light = await limits[0].acquire("u", weight=3), await limits[0].acquire("u", weight=2)
@@ -406,7 +392,7 @@ async def test_the_bodys_own_exception_comes_first(real_server: str, prefix: str
 
 
 async def test_many_permits_are_renewed_in_few_scripts(own_server: servers.Process) -> None:
-    async with AsyncCoord.connect(url(own_server)) as hub, contextlib.AsyncExitStack() as stack:
+    async with AsyncCoord.connect(own_server.url) as hub, contextlib.AsyncExitStack() as stack:
         limit = hub.concurrency_limit("d", limit=300, ttl=1.5)
         for number in range(300):
             await stack.enter_async_context(limit.hold("u" if number % 2 else f"u{number}"))

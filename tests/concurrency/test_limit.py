@@ -14,8 +14,8 @@ import pytest
 
 from coord import AsyncCoord, Coord, PermitLost, PermitTimeout, WrongKeyType
 from coord._engine.port import step
-from tests.conftest import keys_of
-from tests.flavours import assert_refused_unasked
+from tests.support.flavours import assert_refused_unasked
+from tests.support.keys import keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from tests.flavours import TWINS
+from tests.support.flavours import TWINS
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet

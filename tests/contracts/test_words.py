@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from tests.contracts.test_parity import surface
-from tests.flavours import TWINS
+from tests.support.flavours import TWINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

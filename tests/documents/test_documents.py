@@ -17,7 +17,7 @@ import anyio
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.flavours import out_of_loop
+from tests.support.flavours import out_of_loop
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))

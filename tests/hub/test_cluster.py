@@ -14,9 +14,9 @@ from redis.cluster import LoadBalancingStrategy
 
 from coord import AsyncCoord, Coord
 from coord._engine.urls import open_sync
-from tests import servers
-from tests.flavours import awaitable
 from tests.hub.test_hub import exercise
+from tests.support import servers
+from tests.support.flavours import awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ from redis.retry import Retry
 from coord import AsyncCoord, Coord
 from coord._engine.connecting import MOST, Connecting
 from coord._engine.courier import NOT_EXECUTED, UNKNOWN
-from tests.flavours import awaitable
+from tests.support.flavours import awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

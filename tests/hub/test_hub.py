@@ -14,7 +14,7 @@ import valkey.asyncio
 
 from coord import AsyncCoord, Coord, LockTimeout
 from coord._engine import urls
-from tests.flavours import awaitable
+from tests.support.flavours import awaitable
 
 pytestmark = pytest.mark.anyio
 

@@ -32,13 +32,13 @@ from coord._engine.keys import Keys
 from coord.leaderboard import Order, Setup, Ties
 from tests.leaderboard.model import ORDERS, RULES, PlainBoard
 from tests.leaderboard.test_reads import LARGEST, NAMES, filled
-from tests.servers import BINARIES, running
-from tests.together import AskingPort
+from tests.support.servers import BINARIES, running
+from tests.support.together import AskingPort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
-    from tests.servers import Process
+    from tests.support.servers import Process
 
 BOUNDS = ((None, None), (None, 0), (0, None), (-1, 1), (0.5, 0.7), (-2, -2), (-5, -4))
 END = b"+PONG\r\n"

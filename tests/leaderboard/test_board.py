@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from coord import AsyncCoord, Coord, Entry, Submission, WrongKeyType
-from tests.conftest import keys_of, server_time
+from tests.support.keys import keys_of, server_time
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coord import Coord, Entry, Movement
-from tests.conftest import keys_of, server_time
 from tests.leaderboard.model import ORDERS, RULES
+from tests.support.keys import keys_of, server_time
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from coord import Entry, Season
-from tests.conftest import keys_of, server_time
+from tests.support.keys import keys_of, server_time
 
 pytestmark = pytest.mark.anyio
 

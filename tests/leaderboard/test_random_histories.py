@@ -13,9 +13,9 @@ from redis import Redis
 from coord import AsyncLeaderboard, Coord
 from coord._engine.keys import Keys
 from coord.leaderboard import Setup
-from tests.conftest import keys_of
 from tests.leaderboard.model import ORDERS, RULES, PlainBoard
-from tests.together import AskingPort, together
+from tests.support.keys import keys_of
+from tests.support.together import AskingPort, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,7 @@ from coord import AsyncLeaderboard, Coord, Entry, Scroll
 from coord._engine.keys import Keys
 from coord.leaderboard import Setup
 from tests.leaderboard.model import ORDERS, RULES, PlainBoard
-from tests.together import AskingPort, together
+from tests.support.together import AskingPort, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,12 +17,12 @@ from coord import AsyncCoord, AsyncShardedLeaderboard, Coord
 from coord._engine.keys import Keys
 from coord._engine.urls import open_sync
 from coord.leaderboard import Setup, shards
-from tests.conftest import keys_of
 from tests.leaderboard.model import ORDERS, PlainBoard
 from tests.leaderboard.test_random_histories import KEEPS, keeps, notes, points
 from tests.leaderboard.test_random_histories import members as names
 from tests.leaderboard.test_reads import NAMES, filled, reads, shapes, shares
-from tests.together import AskingPort, together
+from tests.support.keys import keys_of
+from tests.support.together import AskingPort, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,8 +22,8 @@ from coord._engine.port import step as stepped
 from coord._engine.replies import as_int
 from coord._engine.script import Command
 from coord.limits.room import APPLY, BUCKET, OF_ONE
-from tests.conftest import keys_of
 from tests.limits.models import BucketModel, CounterModel, FixedModel, LogModel, fits_at
+from tests.support.keys import keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

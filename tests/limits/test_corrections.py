@@ -9,8 +9,8 @@ import pytest
 import time_machine
 
 from coord import Coord, upstream_pause
-from tests.conftest import keys_of
 from tests.limits.test_limiter import KINDS, dump, limiter, same
+from tests.support.keys import keys_of
 
 pytestmark = pytest.mark.anyio
 

@@ -1,31 +1,23 @@
-"""What saves round trips, and what is done without a server."""
+"""What is answered when the server cannot be asked."""
 
 from __future__ import annotations
 
 import itertools
 import logging
-import threading
 from typing import Any
 
 import pytest
 import redis
 
-from coord import AsyncCoord, Coord, RateLimited, WrongKeyType
+from coord import Coord, RateLimited, WrongKeyType
 from coord._engine.urls import open_sync
-from coord.limits.denials import MOST_COSTS, MOST_KEYS
 from coord.limits.fallback import REST, TRIES, Breaker
-from coord.limits.room import MOST_POLICIES
-from tests.conftest import keys_of
 from tests.limits.test_against_a_model import spy_on
 from tests.limits.test_limiter import KINDS, limiter
+from tests.support.keys import keys_of
 
 pytestmark = pytest.mark.anyio
-
 NOWHERE = "unix:///no/such/server.sock"
-
-
-def flow_of(limiter: Any) -> Any:
-    return getattr(limiter, "_inner", limiter)._flow if hasattr(limiter, "_inner") else limiter
 
 
 class Clock:
@@ -43,181 +35,6 @@ def set_clock(hub: Any) -> Clock:
     clock = Clock()
     getattr(hub, "_inner", hub)._port.now = clock.now
     return clock
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_a_hot_denied_key_costs_no_round_trip(coord: Any, kind: str) -> None:
-    hub = getattr(coord, "_inner", coord)
-    clock, answers = set_clock(coord), spy_on(hub)
-    api = limiter(coord, kind, limit=2, deny_cache=5)
-    await api.try_acquire("u", cost=2)
-    denied = await api.try_acquire("u")
-    asked = len(answers)
-    clock.time += 1
-    again = [await api.try_acquire("u") for _ in range(100)]
-
-    assert len(answers) == asked
-    assert {one.source for one in again} == {"cache"}
-    assert (denied.source, again[0].allowed, again[0].name) == ("redis", False, "api")
-    assert again[0].retry_after == pytest.approx(denied.retry_after - 1, abs=0.001)
-    assert again[0].reset_after == pytest.approx(denied.reset_after - 1, abs=0.001)
-    clock.time += 4
-    assert (await api.try_acquire("u")).source == "redis", "not for longer than the bound"
-
-
-async def test_a_remembered_denial_ends_when_the_call_becomes_possible(coord: Any) -> None:
-    clock = set_clock(coord)
-    api = coord.fixed_window("api", limit=1, per=0.03, deny_cache=60)
-    import anyio
-
-    while denied := await api.try_acquire("u"):
-        pass  # the machine was slow
-    clock.time += denied.retry_after
-    await anyio.sleep(denied.retry_after)
-    assert await api.try_acquire("u")
-
-
-async def test_denials_are_told_apart_by_cost_policy_and_key(coord: Any) -> None:
-    set_clock(coord)
-    api = limiter(coord, "bucket", limit=5, deny_cache=5)
-    await api.try_acquire("u", cost=3)
-    assert not await api.try_acquire("u", cost=3)
-    assert (await api.try_acquire("u", cost=3)).source == "cache"
-
-    assert await api.try_acquire("u", cost=1), "a smaller cost was not denied"
-    wider = limiter(coord, "bucket", limit=50, deny_cache=5)
-    assert await wider.try_acquire("u", cost=3), "nor by another policy"
-    assert (await api.try_acquire("v", cost=3)).source == "redis"
-    twin = limiter(coord, "bucket", limit=5, deny_cache=5)
-    assert (await twin.try_acquire("u", cost=3)).source == "cache", "the same policy of the same Coord"
-    for wrong in (True, 3.0):
-        with pytest.raises(TypeError):
-            await api.try_acquire("u", cost=wrong)
-
-
-@pytest.mark.parametrize("how", ["reset", "refund", "settle", "several"])
-async def test_own_refunds_and_resets_clear_what_is_remembered(coord: Any, how: str) -> None:
-    set_clock(coord)
-    api = limiter(coord, "bucket", limit=5, deny_cache=5)
-    other = limiter(coord, "bucket", limit=6, deny_cache=5)
-    charge = await api.acquire("u", cost=5)
-    assert not await api.try_acquire("u", cost=2)
-    assert not await other.try_acquire("u", cost=2)
-    if how == "reset":
-        await other.reset("u")
-    elif how == "refund":
-        await other.refund("u", 5)
-    elif how == "settle":
-        await charge.settle(1)
-    else:
-        await coord.limits(other).reset("u")
-
-    assert await api.try_acquire("u", cost=2)
-    assert (await other.try_acquire("u", cost=2)).source == "redis"
-
-
-async def test_what_is_remembered_is_bounded(coord: Any) -> None:
-    clock = set_clock(coord)
-    api = limiter(coord, "bucket", limit=100)
-    store, decision = flow_of(api)._denials, await api.status("u", cost=100)
-    for number in range(MOST_KEYS + 10):
-        store.remember(f"u{number}", 1, decision, asked=clock.time, longest=5)
-    for cost in range(1, 2 * MOST_COSTS):
-        store.remember("v", cost, decision, asked=clock.time, longest=5)
-
-    assert len(store._denials) == MOST_KEYS
-    assert len(store._denials["v"]) == MOST_COSTS
-    assert "u0" not in store._denials
-
-
-def test_limiters_that_are_made_on_each_call_leave_nothing_behind() -> None:
-    with Coord.connect(NOWHERE) as hub:
-        for rate in range(1, 2 * MOST_POLICIES):
-            hub.token_bucket("b", rate=rate, prefetch=1)
-        room = hub._limits
-
-        assert len(room._denials) == len(room._stocks) == MOST_POLICIES
-
-
-async def test_without_a_cache_each_denial_is_asked_for(coord: Any) -> None:
-    api = limiter(coord, "bucket", limit=1, deny_cache=0)
-    await api.try_acquire("u")
-
-    assert [(await api.try_acquire("u")).source for _ in range(3)] == ["redis"] * 3
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_tokens_taken_in_advance_are_served_without_asking(
-    coord: Any, other_coord: Any, kind: str
-) -> None:
-    hub = getattr(coord, "_inner", coord)
-    set_clock(coord)
-    answers = spy_on(hub)
-    api = limiter(coord, kind, limit=25, per=3600, prefetch=9)
-    decisions = [await api.try_acquire("u") for _ in range(30)]
-
-    assert [bool(one) for one in decisions] == [True] * 25 + [False] * 5, "never more than was charged"
-    assert len(answers) == 3 + 5
-    assert [one.source for one in decisions[:11]] == ["redis", *["lease"] * 9, "redis"]
-    assert [one.remaining for one in decisions[:25]] == list(range(24, -1, -1))
-    assert (await limiter(other_coord, kind, limit=25, per=3600).status("u")).remaining == 0
-    await api.refund("u", 25)
-    await api.try_acquire("u")
-    for wrong in (True, 1.0, -1):
-        with pytest.raises((TypeError, ValueError)):
-            await api.try_acquire("u", cost=wrong)
-
-
-async def test_what_was_taken_and_not_used_is_given_back_on_close(
-    server: str, flavour: str, prefix: str, client: Any
-) -> None:
-    with Coord.connect(server, prefix=prefix) as looking:
-        window = looking.fixed_window("api", limit=100, per=60)
-        if flavour == "sync":
-            with Coord.connect(server, prefix=prefix) as hub:
-                assert hub.fixed_window("api", limit=100, per=60, prefetch=20).try_acquire("u")
-                assert window.status("u").remaining == 79
-        else:
-            async with AsyncCoord.connect(server, prefix=prefix) as twin:
-                assert await twin.fixed_window("api", limit=100, per=60, prefetch=20).try_acquire("u")
-                assert window.status("u").remaining == 79
-
-        assert window.status("u").remaining == 99
-        window.reset("u")
-
-
-async def test_what_was_taken_in_advance_lapses(coord: Any) -> None:
-    clock = set_clock(coord)
-    api = coord.fixed_window("api", limit=10, per=60, prefetch=4, deny_cache=0)
-    await api.try_acquire("u")
-    clock.time += 0.9
-    assert (await api.try_acquire("u")).source == "lease"
-    clock.time += 0.2
-    assert (await api.try_acquire("u")).source == "redis"
-    await api.reset("u")
-    assert (await api.try_acquire("u")).source == "redis", "a reset forgets what was taken too"
-
-
-def test_threads_that_share_what_was_taken_never_serve_it_twice(real_server: str, prefix: str) -> None:
-    admitted: list[bool] = []
-    with Coord.connect(real_server, prefix=prefix) as hub:
-        set_clock(hub)
-        api = hub.fixed_window("api", limit=200, per=3600, prefetch=7, deny_cache=0)
-
-        def work() -> None:
-            admitted.extend(bool(api.try_acquire("u")) for _ in range(60))
-
-        threads = [threading.Thread(target=work) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        stock = api._flow._stock
-        assert stock is not None
-        left = sum(lot.left for lot in stock._lots.get("u", ()))
-        api.reset("u")
-
-    assert admitted.count(True) + left == 200
 
 
 def broken(hub: Any, error: Exception | None = None) -> list[int]:

@@ -11,7 +11,7 @@ import time_machine
 
 from coord import Coord, WrongKeyType
 from coord._engine.urls import open_sync
-from tests.conftest import keys_of
+from tests.support.keys import keys_of
 
 pytestmark = pytest.mark.anyio
 

@@ -12,9 +12,9 @@ import redis
 
 from coord import AsyncCoord, Coord, LockError, NotDurable
 from coord._engine.script import Command
-from tests import servers
-from tests._engine.test_courier import SAFE, ScriptedWire, deliver
-from tests.flavours import awaitable
+from tests._engine.scripted import SAFE, ScriptedWire, deliver
+from tests.support import servers
+from tests.support.flavours import awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from coord import AsyncCoord, AsyncQuorum, Coord, Quorum
-from tests import servers
-from tests.flavours import awaitable
+from tests.support import servers
+from tests.support.flavours import awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ import time_machine
 from coord import AsyncCoord, Coord, LockTimeout
 from coord._engine.port import step
 from coord.locks.calls import LockCalls
-from tests.conftest import keys_of
+from tests.support.keys import keys_of
 
 if TYPE_CHECKING:
     from coord.locks.room import LockRoom

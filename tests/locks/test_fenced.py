@@ -17,10 +17,10 @@ from coord import AsyncCoord, AsyncQuorum, Coord, FencedValue, LockLost, Quorum,
 from coord._engine.port import step
 from coord._engine.threads import ThreadPort
 from coord.locks import calls, fenced
-from tests import servers
-from tests.campaign.proxy import Mischief, Proxy
-from tests.conftest import keys_of, server_time
-from tests.flavours import awaitable
+from tests.support import servers
+from tests.support.flavours import awaitable
+from tests.support.keys import keys_of, server_time
+from tests.support.proxy import Mischief, Proxy
 
 pytestmark = pytest.mark.anyio
 

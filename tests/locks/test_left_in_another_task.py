@@ -14,12 +14,12 @@ import anyio
 import pytest
 
 from coord import AsyncCoord, LockLost, PermitLost
-from tests.blocks import KINDS, async_hub_of, kind_of
+from tests.support.blocks import KINDS, async_hub_of, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from tests import servers
+    from tests.support import servers
 
 pytestmark = pytest.mark.anyio
 

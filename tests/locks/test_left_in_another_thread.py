@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from coord import Coord, LockLost, PermitLost, SelfDeadlock
-from tests.blocks import KINDS, hub_of, in_thread, kind_of
+from tests.support.blocks import KINDS, hub_of, in_thread, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from tests import servers
+    from tests.support import servers
 
 
 def inside(block: Any) -> Generator[Any]:

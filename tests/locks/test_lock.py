@@ -1,5 +1,10 @@
+"""A lock: granted to one at a time, for as long as its lease, under a number that only grows."""
+
 from __future__ import annotations
 
+import os
+import random
+import re
 import subprocess
 import sys
 import threading
@@ -9,10 +14,15 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
+import redis
+import redis.asyncio
 
-from coord import Coord, LockLost, LockTimeout, WrongKeyType
+from coord import AsyncCoord, Coord, LockLost, LockTimeout, WrongKeyType
 from coord._engine.port import step
-from tests.conftest import keys_of, server_time
+from tests.support import servers
+from tests.support.flavours import awaitable
+from tests.support.keys import keys_of, server_time
+from tests.support.traffic import commands
 
 pytestmark = pytest.mark.anyio
 
@@ -351,3 +361,77 @@ def test_a_lock_dies_with_its_process(real_server: str) -> None:
 
     with Coord.connect(real_server, prefix="orphan") as hub, hub.lock("x").hold(timeout=5) as lease:
         assert lease.valid
+
+
+async def test_an_uncontended_lock_costs_one_round_trip_to_take_and_one_to_give_back(
+    own_server: servers.Process,
+) -> None:
+    with redis.Redis(port=own_server.port) as client, Coord.connect(own_server.url) as hub:
+        hub.lock("warm").acquire().release()
+        before = commands(client)
+        for _ in range(10):
+            with hub.lock("x"):
+                pass
+        after = commands(client)
+
+    assert after["evalsha"] - before["evalsha"] == 20
+    assert after.get("subscribe", 0) == 0
+
+
+async def test_fences_grow_though_the_server_forgets_everything(flavour: str) -> None:
+    """By FLUSHALL and by a restart without data, as by eviction and by failover to an empty replica."""
+
+    binary = servers.BINARIES["valkey9"]()
+    assert binary is not None
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    fences = []
+    with servers.running(binary) as process:
+        hub = awaitable(make.connect(process.url))
+        for _ in range(3):
+            fences.append((await hub.lock("x").try_acquire()).fence)
+            with redis.Redis(port=process.port) as client:
+                client.flushall()
+    with servers.running(binary, port=process.port):
+        for _ in range(2):
+            lease = await hub.lock("x").try_acquire()
+            fences.append(lease.fence)
+            await lease.release()
+        await hub.close()
+
+    assert fences == sorted(set(fences))
+
+
+async def test_tokens_cannot_be_guessed(coord: Any, client: Any, prefix: str) -> None:
+    tokens = set()
+    for _ in range(20):
+        random.seed(1)
+        lease = await coord.lock("x").try_acquire()
+        tokens.add(lease.token)
+        await lease.release()
+    assert len(tokens) == 20
+    assert all(re.fullmatch(r"[0-9a-f]{32}", token) for token in tokens), "128 bits, and nothing else in them"
+
+    label = (await coord.lock("x").status()).holder
+    held = await coord.lock("x").try_acquire()
+    label = (await coord.lock("x").status()).holder
+    assert label.endswith(f":{os.getpid()}"), "people are told who it is"
+    assert not any(token in key for token in (*tokens, held.token) for key in keys_of(client, prefix))
+
+
+async def test_nothing_runs_until_it_is_needed(real_server: str, prefix: str) -> None:
+    before = threading.active_count()
+    with Coord.connect(real_server, prefix=prefix) as hub:
+        hub.lock("x").acquire().release()
+        assert threading.active_count() == before
+        with hub.lock("x"):
+            assert threading.active_count() == before + 2
+    assert threading.active_count() == before
+
+
+async def test_leftovers_expire(coord: Any, client: Any, prefix: str) -> None:
+    async with coord.lock("x"):
+        pass
+    await coord.lock("y").acquire()
+    await coord.lock("y").force_release(reason="because")
+
+    assert all(client.pttl(key) > 0 for key in keys_of(client, prefix))

@@ -22,7 +22,7 @@ from coord._engine.port import step
 from coord._engine.renewals import Elsewhere
 from coord._engine.twins import blocking_twin
 from coord._engine.urls import open_async, open_sync
-from tests import servers
+from tests.support import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

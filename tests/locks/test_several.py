@@ -16,28 +16,22 @@ import pytest
 import redis
 
 from coord import AsyncCoord, Coord, LockLost, LockTimeout, SelfDeadlock, WrongKeyType
-from coord._engine import wakeups
 from coord._engine.urls import open_sync
 from coord.locks.calls import LockCalls
 from coord.locks.several import SeveralCalls
-from tests.campaign.proxy import Mischief, Proxy
-from tests.conftest import keys_of
-from tests.flavours import awaitable
+from tests.support.flavours import awaitable
+from tests.support.keys import keys_of
+from tests.support.proxy import Mischief, Proxy
+from tests.support.traffic import commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests import servers
+    from tests.support import servers
 
 pytestmark = pytest.mark.anyio
 
 ABC = ("a", "b", "c")
-
-
-@pytest.fixture
-def no_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks again unasked within a test: who gets the locks has been woken."""
-    monkeypatch.setattr(wakeups, "FALLBACK", 600.0)
 
 
 @pytest.fixture(params=["together", "in turn"])
@@ -59,10 +53,6 @@ def take_apart(hub: Any, way: str) -> Any:
 
 def held(client: Any, prefix: str) -> list[str]:
     return [name for name in "abcd" if client.exists(f"{prefix}:lock:{{{name}}}")]
-
-
-def commands(client: Any) -> dict[str, int]:
-    return {name.removeprefix("cmdstat_"): row["calls"] for name, row in client.info("commandstats").items()}
 
 
 # All or none

@@ -10,7 +10,7 @@ from coord import AsyncCoord, Coord, Estimate, WrongKeyType
 from coord._engine.clock import ServerClock
 from coord.uniques.sketch import Sketch
 from coord.uniques.store import hash_of
-from tests.conftest import keys_of, server_time
+from tests.support.keys import keys_of, server_time
 
 pytestmark = pytest.mark.anyio
 

@@ -16,8 +16,8 @@ from coord._engine.tasks import TaskPort
 from coord._engine.threads import ThreadPort
 from coord.uniques.sketch import Sketch
 from coord.uniques.store import hash_of
-from tests.conftest import keys_of
-from tests.flavours import awaitable
+from tests.support.flavours import awaitable
+from tests.support.keys import keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -8,7 +8,7 @@ import pytest
 
 from coord import Estimate
 from coord._engine.clock import ServerClock
-from tests.conftest import keys_of, server_time
+from tests.support.keys import keys_of, server_time
 
 pytestmark = pytest.mark.anyio
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.benchmarks.operation import Operation
-    from tests.servers import Process
+    from tests.support.servers import Process
 
 __all__ = ["Bench", "beside", "contest"]
 

@@ -55,7 +55,7 @@ def scripts(urls: list[str], members: int, tiebreak: str) -> Sample:
 def _questions(members: int, tiebreak: str) -> dict[str, Callable[[], Any]]:
     """What is asked: the first call of each method."""
     leaderboard = import_module("coord.leaderboard")
-    port = import_module("tests.together").AskingPort()
+    port = import_module("tests.support.together").AskingPort()
     keys = import_module("coord._engine.keys").Keys("coord")
     board = leaderboard.AsyncLeaderboard(leaderboard.Setup(port, keys, NAME, tiebreak=tiebreak))
     dice = random.Random(members)

@@ -16,7 +16,7 @@ from coord._engine import parking
 from coord._engine.port import step
 from coord._engine.replies import as_int
 from coord._engine.script import Command
-from tests.conftest import keys_of
+from tests.support.keys import keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

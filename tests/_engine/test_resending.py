@@ -17,81 +17,68 @@ import redis.asyncio
 from redis import exceptions as errors
 
 from coord import AsyncCoord, Coord
-from coord._engine.courier import ATTEMPTS, NOT_EXECUTED, UNKNOWN, Courier
-from coord._engine.port import step
-from coord._engine.script import Command, Script
-from coord._engine.wires import Faults
-from tests import servers
-from tests.conftest import keys_of
+from coord._engine.courier import ATTEMPTS, NOT_EXECUTED, UNKNOWN
+from coord._engine.script import Script
+from tests._engine.scripted import SAFE, UNSAFE, ScriptedWire, deliver
+from tests.support import servers
+from tests.support.keys import keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SAFE = Command("GET", parse=lambda reply: reply, repeatable=True)
-UNSAFE = Command("INCR", parse=lambda reply: reply, repeatable=False)
 SCRIPT = Script("lock_renew", parse=lambda reply: reply, repeatable=False)
-
-
-class ScriptedWire:
-    """Answers with what it was given, in order; an exception is raised, ``take:`` ones before sending."""
-
-    def __init__(self, *answers: Any) -> None:
-        self.faults = Faults.of(redis.Redis())
-        self.answers = list(answers)
-        self.sent: list[tuple[Any, ...]] = []
-        self.nodes: list[Any] = []
-        self.taken = 0
-        self.refreshed = 0
-
-    async def take(self, key: str | None, node: Any, *, within: float = 0) -> object:
-        if self.answers and isinstance(self.answers[0], tuple):
-            raise self.answers.pop(0)[0]
-        self.taken += 1
-        self.nodes.append(node)
-        return object()
-
-    async def ask(self, line: object, words: Any, seconds: float, *, asking: bool) -> Any:
-        self.sent.append(words)
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def give(self, line: object) -> None:
-        self.taken -= 1
-
-    async def refresh(self) -> None:
-        self.refreshed += 1
-
-    async def close(self, owned: object) -> None: ...
-
-
-class World:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += seconds
-
-
-def deliver(wire: ScriptedWire, call: Any, seconds: float = 10) -> Any:
-    world = World()
-    try:
-        return step(Courier(wire, world.now, world.sleep).deliver(call, seconds))
-    finally:
-        assert wire.taken == 0, "a connection was not given back"
-
-
 LOST = [errors.ConnectionError("reset"), errors.TimeoutError("no reply"), OSError("gone")]
 NOT_NOW = [
     errors.BusyLoadingError("LOADING"), errors.TryAgainError("TRYAGAIN"),
     errors.ClusterDownError("CLUSTERDOWN"), errors.MasterDownError("MASTERDOWN"),
 ]  # fmt: skip
+
+
+@contextlib.contextmanager
+def lossy_proxy(upstream: int, lose: dict[str, int]) -> Iterator[int]:
+    """Forward to ``upstream``, swallowing the reply of ``lose["replies"]`` scripts and hanging up on them."""
+    ready = threading.Event()
+    state: dict[str, Any] = {}
+
+    async def pump(client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", upstream)
+        try:
+            while data := await client.read(65536):
+                writer.write(data)
+                reply = await reader.read(65536)
+                if b"EVAL" in data and b"NOSCRIPT" not in reply and lose["replies"] > 0:
+                    lose["replies"] -= 1
+                    break
+                back.write(reply)
+        finally:
+            writer.close()
+            back.close()
+
+    async def serve() -> None:
+        server = await asyncio.start_server(pump, "127.0.0.1", 0)
+        state.update(port=server.sockets[0].getsockname()[1], loop=asyncio.get_running_loop())
+        state["stop"] = asyncio.Event()
+        ready.set()
+        await state["stop"].wait()
+        server.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    ready.wait()
+    try:
+        yield state["port"]
+    finally:
+        state["loop"].call_soon_threadsafe(state["stop"].set)
+        thread.join()
+
+
+@pytest.fixture
+def stoppable() -> Iterator[servers.Process]:
+    """A server of one's own, to be stopped and flushed."""
+    binary = servers.BINARIES["valkey9"]()
+    assert binary is not None
+    with servers.running(binary) as process:
+        yield process
 
 
 @pytest.mark.parametrize("loss", LOST, ids=repr)
@@ -177,44 +164,6 @@ def test_a_refusal_is_raised_as_it_is() -> None:
     assert len(wire.sent) == 1
 
 
-@contextlib.contextmanager
-def lossy_proxy(upstream: int, lose: dict[str, int]) -> Iterator[int]:
-    """Forward to ``upstream``, swallowing the reply of ``lose["replies"]`` scripts and hanging up on them."""
-    ready = threading.Event()
-    state: dict[str, Any] = {}
-
-    async def pump(client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", upstream)
-        try:
-            while data := await client.read(65536):
-                writer.write(data)
-                reply = await reader.read(65536)
-                if b"EVAL" in data and b"NOSCRIPT" not in reply and lose["replies"] > 0:
-                    lose["replies"] -= 1
-                    break
-                back.write(reply)
-        finally:
-            writer.close()
-            back.close()
-
-    async def serve() -> None:
-        server = await asyncio.start_server(pump, "127.0.0.1", 0)
-        state.update(port=server.sockets[0].getsockname()[1], loop=asyncio.get_running_loop())
-        state["stop"] = asyncio.Event()
-        ready.set()
-        await state["stop"].wait()
-        server.close()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    ready.wait()
-    try:
-        yield state["port"]
-    finally:
-        state["loop"].call_soon_threadsafe(state["stop"].set)
-        thread.join()
-
-
 @pytest.mark.anyio
 @pytest.mark.parametrize("retries", ["client's own", "none"])
 async def test_lost_replies_neither_strand_a_lock_nor_charge_twice(
@@ -224,7 +173,7 @@ async def test_lost_replies_neither_strand_a_lock_nor_charge_twice(
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    from tests.flavours import awaitable
+    from tests.support.flavours import awaitable
 
     upstream = int(real_server.rpartition(":")[2].partition("/")[0])
     lose = {"replies": 0}
@@ -262,20 +211,11 @@ async def test_lost_replies_neither_strand_a_lock_nor_charge_twice(
         behind.delete(*keys_of(behind, prefix))
 
 
-@pytest.fixture
-def stoppable() -> Iterator[servers.Process]:
-    """A server of one's own, to be stopped and flushed."""
-    binary = servers.BINARIES["valkey9"]()
-    assert binary is not None
-    with servers.running(binary) as process:
-        yield process
-
-
 @pytest.mark.anyio
 async def test_a_stopped_server_costs_a_call_its_deadline_and_no_more(
     stoppable: servers.Process, flavour: str
 ) -> None:
-    from tests.flavours import awaitable
+    from tests.support.flavours import awaitable
 
     client = (
         redis.Redis(port=stoppable.port) if flavour == "sync" else redis.asyncio.Redis(port=stoppable.port)

@@ -13,24 +13,14 @@ from coord._engine.convoys import deliver_together
 from coord._engine.courier import Courier
 from coord._engine.port import step
 from coord._engine.script import Command, Script
-from tests._engine.test_courier import SAFE, UNSAFE, ScriptedWire, World
+from tests._engine.scripted import SAFE, UNSAFE, ScriptedRoad, World
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
 pytestmark = pytest.mark.anyio
-
 PUSH = Command("RPUSH", parse=lambda reply: reply, repeatable=True)  # not truly, but it shows the order
 COUNT = Script("activity_count", parse=lambda reply: reply, repeatable=True)
-
-
-class ScriptedRoad(ScriptedWire):
-    """Answers a convoy with its first answer, a list or what is raised."""
-
-    async def ask_together(self, line: object, several: Sequence[Any], seconds: float) -> list[Any]:
-        answer = await self.ask(line, several, seconds, asking=False)
-        assert isinstance(answer, list)
-        return answer
 
 
 def together(road: ScriptedRoad, calls: list[Any]) -> list[Any]:
@@ -39,6 +29,22 @@ def together(road: ScriptedRoad, calls: list[Any]) -> list[Any]:
         return step(deliver_together(Courier(road, world.now, world.sleep), road, calls, 10))
     finally:
         assert road.taken == 0, "a connection was not given back"
+
+
+async def over(flavour: str, url: str, coalesce: bool, work: Callable[[Any], Awaitable[Any]]) -> Any:
+    if flavour == "sync":
+        with Coord.connect(url) as hub:
+            return step(work(hub._port))  # type: ignore[arg-type]
+    async with AsyncCoord.connect(url, coalesce=coalesce) as async_hub:
+        return await work(async_hub._port)
+
+
+async def over_briefly(flavour: str, url: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
+    if flavour == "sync":
+        with Coord.connect(url, call_timeout=0.02) as hub:
+            return step(work(hub._port))  # type: ignore[arg-type]
+    async with AsyncCoord.connect(url, call_timeout=0.02, coalesce=False) as async_hub:
+        return await work(async_hub._port)
 
 
 def test_a_convoy_is_sent_once() -> None:
@@ -91,14 +97,6 @@ def test_what_was_refused_for_now_is_sent_alone_and_the_rest_is_not(refusal: Exc
     assert road.sent[1:] == [("GET", "b")]
 
 
-async def over(flavour: str, url: str, coalesce: bool, work: Callable[[Any], Awaitable[Any]]) -> Any:
-    if flavour == "sync":
-        with Coord.connect(url) as hub:
-            return step(work(hub._port))  # type: ignore[arg-type]
-    async with AsyncCoord.connect(url, coalesce=coalesce) as async_hub:
-        return await work(async_hub._port)
-
-
 @pytest.mark.parametrize("coalesce", [True, False])
 async def test_servers_answer_in_order_and_one_refusal_is_one_calls(
     real_server: str, flavour: str, prefix: str, coalesce: bool
@@ -132,11 +130,3 @@ async def test_a_convoy_ends_by_its_deadline(real_server: str, flavour: str) -> 
     await over_briefly(flavour, real_server, work)
     client.client_unpause()
     client.close()
-
-
-async def over_briefly(flavour: str, url: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
-    if flavour == "sync":
-        with Coord.connect(url, call_timeout=0.02) as hub:
-            return step(work(hub._port))  # type: ignore[arg-type]
-    async with AsyncCoord.connect(url, call_timeout=0.02, coalesce=False) as async_hub:
-        return await work(async_hub._port)

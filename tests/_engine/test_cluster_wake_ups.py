@@ -14,7 +14,7 @@ import redis
 from coord import AsyncCoord, Coord
 from coord._engine import wakeups
 from coord._engine.urls import open_sync
-from tests import servers
+from tests.support import servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

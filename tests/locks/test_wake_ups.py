@@ -1,0 +1,122 @@
+"""The connection over which those who wait are told."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+import pytest
+import redis
+import redis.asyncio
+
+from coord import AsyncCoord, Coord, LockTimeout
+from coord._engine import wakeups
+from tests.support.flavours import awaitable
+from tests.support.traffic import commands
+
+if TYPE_CHECKING:
+    from tests.support import servers
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_many_waiters_on_many_names_share_one_connection(own_server: servers.Process) -> None:
+    done: list[str] = []
+    async with AsyncCoord.connect(own_server.url) as hub:
+
+        async def worker(name: str) -> None:
+            async with hub.lock(name).hold(timeout=20):
+                done.append(name)
+
+        with Coord.connect(own_server.url) as holder, redis.Redis(port=own_server.port) as client:
+            leases = [holder.lock(f"n{number}").acquire() for number in range(5)]
+            async with anyio.create_task_group() as group:
+                for number in range(100):
+                    group.start_soon(worker, f"n{number % 5}")
+                while len(client.pubsub_channels()) < 5:
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0.1)
+                listening = [one for one in client.client_list() if one["sub"] != "0"]
+                assert len(listening) == 1
+                for lease in leases:
+                    lease.release()
+
+    assert len(done) == 100
+
+
+async def test_losing_the_wake_up_connection_loses_no_waiter(
+    own_server: servers.Process, flavour: str
+) -> None:
+
+    with redis.Redis(port=own_server.port) as client, Coord.connect(own_server.url) as holder:
+        held = holder.lock("x").acquire()
+        got: list[int] = []
+
+        def wait_in_thread() -> None:
+            with Coord.connect(own_server.url) as hub:
+                got.append(hub.lock("x").acquire(timeout=10).fence)
+
+        async def wait_in_task() -> None:
+            async with AsyncCoord.connect(own_server.url) as hub:
+                got.append((await hub.lock("x").acquire(timeout=10)).fence)
+
+        async with anyio.create_task_group() as group:
+            if flavour == "sync":
+                group.start_soon(anyio.to_thread.run_sync, wait_in_thread)
+            else:
+                group.start_soon(wait_in_task)
+            while commands(client).get("subscribe", 0) == 0:
+                await asyncio.sleep(0.01)
+            client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            await asyncio.sleep(0.05)
+            held.release()
+        assert awaitable(got) == got
+        assert len(got) == 1
+
+
+async def test_the_listener_ends_when_nobody_waits_and_comes_back(
+    real_server: str, prefix: str, flavour: str, monkeypatch: pytest.MonkeyPatch, no_fallback: None
+) -> None:
+    """Each turn waits after the connection has ended, or while it is about to."""
+
+    monkeypatch.setattr(wakeups, "IDLE", 0.05)
+    monkeypatch.setattr(wakeups, "READ", 0.02)
+    make: Any = Coord if flavour == "sync" else AsyncCoord
+    hub = awaitable(make.connect(real_server, prefix=prefix))
+    with Coord.connect(real_server, prefix=prefix) as holder:
+        for turn in range(12):
+            held = holder.lock(f"n{turn % 3}").acquire()
+            timer = threading.Timer(0.05, held.release)
+            timer.start()
+            await (await hub.lock(f"n{turn % 3}").acquire(timeout=5)).release()
+            timer.join()
+            await asyncio.sleep(turn * 0.01)
+    inner = getattr(hub, "_inner", hub)
+    await asyncio.sleep(0.3)
+    assert inner._locks.wakeups._listener(None)._tap is None
+    await hub.close()
+
+
+async def test_channels_that_nobody_waits_on_do_not_pile_up(
+    own_server: servers.Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakeups, "IDLE", 0.2)
+    monkeypatch.setattr(wakeups, "READ", 0.05)
+    with redis.Redis(port=own_server.port) as client:
+        async with AsyncCoord.connect(own_server.url) as hub:
+            keeper = await hub.lock("keeper").acquire()
+            waiting = asyncio.create_task(hub.lock("keeper").acquire(timeout=10))
+            for number in range(30):
+                async with hub.lock(f"n{number}"):
+                    with pytest.raises(LockTimeout):
+                        await hub.lock(f"n{number}").acquire(timeout=0.01)
+            deadline = time.monotonic() + 5
+            while len(client.pubsub_channels()) > 1 and time.monotonic() < deadline:
+                await asyncio.sleep(0.05)
+            assert len(client.pubsub_channels()) == 1
+            await keeper.release()
+            await (await waiting).release()
