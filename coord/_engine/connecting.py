@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 from concurrent.futures import Future, wait
 from typing import Any
@@ -54,7 +55,7 @@ class Connecting:
             words: What the pool wants to be told.
             within: How many seconds that may take.
         """
-        if _has_one_at_hand(pool):
+        if _has_one_at_hand(pool) or sys.is_finalizing():  # when no thread can be started any more
             return Line(pool, pool.get_connection(*words))
         until = uptime() + within
         self._make_room(until)

@@ -18,6 +18,7 @@ import weakref
 from pathlib import Path
 
 from coord._engine import reaper
+from coord._engine.forks import forget_in_child
 from coord.errors import CoordError
 
 __all__ = ["EmbeddedServer"]
@@ -72,9 +73,17 @@ class EmbeddedServer:
         self.url = f"unix://:{password}@{socket}"
         self._reaper = self._start(binary, scratch, "\n".join(lines))
         self._finalizer = weakref.finalize(self, _stop, self._reaper, self._folder_lock)
+        forget_in_child(self._disown)
 
     def __repr__(self) -> str:
         return f"<EmbeddedServer pid={self._reaper.pid}>"
+
+    def _disown(self) -> None:
+        """Let a forked child keep the server of its parent neither from ending nor alive."""
+        self._finalizer.detach()
+        for pipe in (self._reaper.stdin, self._reaper.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def _claim(self, home: Path) -> None:
         handle = self._folder_lock.enter_context((home / "coord.lock").open("w"))

@@ -65,10 +65,13 @@ class Node:
         self.known = False
         self.run_id = ""
         self._born = math.inf
-        self._mutex = port.mutex()
+        self._mutex = port.mutex(self._begin)
+        self._begin()
+        self._closing = False
+
+    def _begin(self) -> None:
         self._debts: deque[tuple[Call[bool], float]] = deque(maxlen=MOST_DEBTS)
         self._pays: Callable[[], bool] = bool
-        self._closing = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.label}>"

@@ -197,8 +197,13 @@ class Port(Protocol):
         """Say whether one call may touch any keys together, as on a single server."""
         ...
 
-    def mutex(self) -> AbstractContextManager[object]:
-        """Make what keeps other threads out of a few lines that do not await. Reusable."""
+    def mutex(self, forget: Callable[[], object] | None = None) -> AbstractContextManager[object]:
+        """Make what keeps other threads out of a few lines that do not await. Reusable.
+
+        Args:
+            forget: A method that is called in a forked child, where nobody holds the mutex: to begin anew
+                with what it guards, if the child must not have that of its parent.
+        """
         ...
 
     async def finish(self, flow: Coroutine[object, None, T]) -> T:

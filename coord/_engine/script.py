@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Command", "Reply", "Script"]
 
 T = TypeVar("T")
+_SOURCES = resources.files("coord").joinpath("lua")
+"""Found now, since a block may be left when nothing can be imported any more."""
+
 _INCLUDE = re.compile(r"^ *-- include (\w+)\n", re.MULTILINE)
 Word = str | bytes | int
 Reply = object
@@ -62,6 +65,17 @@ class Call(Generic[T]):
         return ("EVALSHA", self.what.sha, len(self.keys), *self.keys, *self.args)
 
 
+class _Sha:
+    """The name under which a server caches a script, worked out when it is first asked for.
+
+    No ``cached_property``: that of Python 3.11 takes a lock, which a forked child may inherit held.
+    """
+
+    def __get__(self, script: Script[T], kind: object = None) -> str:
+        found = script.__dict__["sha"] = _sha(script.name)
+        return found
+
+
 @dataclass(frozen=True)
 class Script(Generic[T]):
     """A Lua script of the package.
@@ -83,15 +97,12 @@ class Script(Generic[T]):
         """Make a call of this script on ``keys`` with ``args``."""
         return Call(self, tuple(keys), args, self.parse, self.repeatable, on_repeat)
 
-    @cached_property
+    @property
     def text(self) -> str:
         """The Lua source, with what it includes in its place."""
         return _text(self.name)
 
-    @cached_property
-    def sha(self) -> str:
-        """The name under which a server caches the script."""
-        return _sha(self.name)
+    sha = _Sha()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +126,7 @@ class Command(Generic[T]):
 
 @cache
 def _text(name: str) -> str:
-    source = resources.files("coord").joinpath("lua", f"{name}.lua").read_text("utf-8")
+    source = _SOURCES.joinpath(f"{name}.lua").read_text("utf-8")
     return _INCLUDE.sub(lambda line: _text(f"shared/{line[1]}"), source)
 
 

@@ -16,6 +16,7 @@ import anyio.to_thread
 from coord._engine.coalescing import CoalescingWire
 from coord._engine.convoys import deliver_together
 from coord._engine.courier import UNKNOWN, Courier
+from coord._engine.forks import forget_in_child
 from coord._engine.guards import TaskGuard
 from coord._engine.port import Outcome, all_of, step
 from coord._engine.shards import SuspendingShardTap, place_of
@@ -122,7 +123,10 @@ class TaskPort:
 
     def whoami(self) -> int:
         """See ``Port``."""
-        return anyio.get_current_task().id  # a guard holds on to its task, so that no other gets this id
+        try:
+            return anyio.get_current_task().id  # a guard holds on to its task, so that no other gets this id
+        except RuntimeError:  # a forked child runs none of its parent's loops, and may yet leave its blocks
+            return 0
 
     def admit(self, *, waits: bool = False) -> None:
         """See ``Port``. The port belongs to the loop that first uses it, as its connections do."""
@@ -149,8 +153,10 @@ class TaskPort:
         """See ``Port``."""
         return not self._wire.is_cluster
 
-    def mutex(self) -> AbstractContextManager[object]:
+    def mutex(self, forget: Callable[[], object] | None = None) -> AbstractContextManager[object]:
         """See ``Port``. Between awaits a task has its loop to itself."""
+        if forget is not None:
+            forget_in_child(forget)
         return contextlib.nullcontext()
 
     async def finish(self, flow: Coroutine[object, None, T]) -> T:

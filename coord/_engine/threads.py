@@ -8,6 +8,7 @@ import itertools
 import math
 import os
 import platform
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from coord._engine.convoys import deliver_together
 from coord._engine.courier import Courier
+from coord._engine.forks import Mutex, forget_in_child, renew_in_child
 from coord._engine.guards import NoGuard
 from coord._engine.port import Outcome, Tap, step
 from coord._engine.shards import BlockingShardTap, place_of
@@ -55,6 +57,8 @@ class ThreadPort:
     def __init__(self, client: Client, *, call_timeout: float, owned: Opened | None) -> None:
         require_flavour(client, is_async=False)
         self._wire = BlockingWire(client)
+        for one in (client, *(owned.helpers if owned is not None else ())):
+            renew_in_child(one)
         self._courier = Courier(self._wire, self.now, self.sleep)
         self._owned = owned
         self.call_timeout = call_timeout
@@ -119,9 +123,11 @@ class ThreadPort:
         """See ``Port``."""
         return not self._wire.is_cluster
 
-    def mutex(self) -> AbstractContextManager[object]:
+    def mutex(self, forget: Callable[[], object] | None = None) -> AbstractContextManager[object]:
         """See ``Port``."""
-        return threading.Lock()
+        if forget is not None:
+            forget_in_child(forget)
+        return Mutex()
 
     async def finish(self, flow: Coroutine[object, None, T]) -> T:
         """See ``Port``. Nothing cancels a thread."""
@@ -146,7 +152,10 @@ class ThreadPort:
 
         crew = self._crew()
         for number, flow in enumerate(flows):
-            crew.submit(run, number, flow)
+            try:
+                crew.submit(run, number, flow)
+            except RuntimeError:  # the process ends, and no thread is to be had any more
+                run(number, flow)
         with changed:
             changed.wait_for(lambda: None not in outcomes or enough(outcomes))
             return list(outcomes)
@@ -159,6 +168,8 @@ class ThreadPort:
 
     def spawn(self, loop: Callable[[], Coroutine[object, None, None]], name: str) -> Callable[[], bool]:
         """See ``Port``. A daemon thread."""
+        if sys.is_finalizing():
+            raise RuntimeError("the interpreter ends: no thread can be started any more")
         thread = threading.Thread(target=lambda: step(loop()), name=name, daemon=True)
         self._loops = [*filter(threading.Thread.is_alive, self._loops), thread]
         thread.start()

@@ -85,8 +85,13 @@ class AsyncAdmissionHold(AsyncConcurrencyHold):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        permit = self._permit
         try:
-            if self._permit is not None and isinstance(error, self._refund_on):
-                await self._permit._charge._refund_after(error)
-        finally:
             await super().__aexit__(kind, error, trace)
+        finally:
+            if (
+                permit is not None
+                and isinstance(error, self._refund_on)
+                and not permit._lease._is_inherited()
+            ):
+                await permit._charge._refund_after(error)

@@ -7,6 +7,8 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Literal
 
+from coord._engine.forks import Mutex
+
 if TYPE_CHECKING:
     from coord.locks import AsyncLease
 
@@ -67,7 +69,7 @@ class Table:
 
     def __init__(self, adopts: Literal["none", "orphans", "all"]) -> None:
         self._adopts = adopts
-        self._mutex = threading.Lock()
+        self._mutex = Mutex()
         self._rows: list[Possession] = []
 
     def of(self, who: object) -> list[AsyncLease]:

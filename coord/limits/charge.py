@@ -111,11 +111,13 @@ class AsyncCharging:
         self._acquire = acquire
         self._refund_on = refund_on
         self._charge: AsyncCharge | None = None
+        self._process = 0
 
     async def __aenter__(self) -> AsyncCharge:
         if self._charge is not None:
             raise RuntimeError("this block was used before; call charge() for each")
         self._charge = await self._acquire()
+        self._process = self._charge._gate.room.port.process()
         return self._charge
 
     async def __aexit__(
@@ -123,5 +125,5 @@ class AsyncCharging:
     ) -> None:
         if self._charge is None:
             raise RuntimeError("this block was never entered")
-        if isinstance(error, self._refund_on):
-            await self._charge._refund_after(error)
+        if isinstance(error, self._refund_on) and self._process == self._charge._gate.room.port.process():
+            await self._charge._refund_after(error)  # which is not for a forked child to do

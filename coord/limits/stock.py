@@ -7,6 +7,7 @@ Rules
    wasted, ``prefetch`` for each key and each call that was on its way at once. A stretch of time may hold
    as much more than the limit's bound, as it was charged before and is served in it.
 3. When the Coord is closed, what is left is given back.
+4. A forked child has nothing of it: what its parent has taken, its parent serves.
 """
 
 from __future__ import annotations
@@ -61,7 +62,10 @@ class Stock:
         self._room = room
         self._policy = policy
         self._kept = min(KEPT, policy.window)
-        self._mutex = room.port.mutex()
+        self._mutex = room.port.mutex(self._begin)
+        self._begin()
+
+    def _begin(self) -> None:
         self._lots: dict[str, list[_Lot]] = {}
 
     def serve(self, key: str, cost: int) -> Decision | None:

@@ -82,7 +82,11 @@ class QuorumRoom(LockRoom):
         self._longest = 0.0
         self._introduced = False
         self._closed = False
-        self._mutex = self.port.mutex()
+        self._mutex = self.port.mutex(self._begin)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin without any request under way."""
         self._bids: dict[str, Bid] = {}
         self._flying = 0
 

@@ -6,6 +6,8 @@ import contextlib
 import gc
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -217,3 +219,32 @@ def test_what_is_lost_while_the_server_hangs_is_told_at_the_deadline(
         finally:
             os.kill(own_server.pid, signal.SIGCONT)
         assert not possession.valid
+
+
+# The end of the process
+
+AT_EXIT = """
+import sys
+from coord import Coord
+from tests.support.blocks import kind_of
+hub = Coord.connect(sys.argv[1], prefix=sys.argv[2])
+def inside():
+    with kind_of(hub, sys.argv[3], ttl=1).block():
+        yield
+block = inside()
+next(block)
+print("inside", flush=True)
+"""
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "quorum"])
+def test_a_process_that_ends_inside_of_a_suspended_block_ends(
+    real_server: str, prefix: str, kind: str
+) -> None:
+    """Its threads are stopped wherever they are, and it waits for none of them."""
+    program = [sys.executable, "-c", AT_EXIT, real_server, prefix, kind]
+    ended = subprocess.run(program, check=False, capture_output=True, text=True, timeout=60)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "inside\n", "")
+    with Coord.connect(real_server, prefix=prefix) as hub, kind_of(hub, kind, ttl=1).block():
+        pass

@@ -33,7 +33,7 @@ def kind_of(hub: Any, kind: str, ttl: float) -> Kind:
     if kind in ("permit", "admission"):
         limit = hub.concurrency_limit("held", limit=1, ttl=ttl, fair=True)
         way_in = hub.admission(hub.token_bucket("rate", rate=1000), at_once=limit)
-        block = (limit if kind == "permit" else way_in).slot
+        block = (limit if kind == "permit" else way_in).hold
         return Kind(lambda: block("u"), lambda: limit.try_acquire("u"), lambda: limit.reset("u"))
     lock = hub.locks("held", "too", ttl=ttl) if kind == "locks" else hub.lock("held", ttl=ttl)
     return Kind(

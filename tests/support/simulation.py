@@ -294,7 +294,7 @@ class SimulatedPort:
     def one_slot(self) -> bool:
         return True
 
-    def mutex(self) -> contextlib.AbstractContextManager[object]:
+    def mutex(self, forget: Callable[[], object] | None = None) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext()
 
     def signal(self) -> Signal:
