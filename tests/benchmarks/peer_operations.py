@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import subprocess
 from collections import deque
 from dataclasses import dataclass
 from importlib import import_module
@@ -35,6 +38,9 @@ TTL = 10
 """A lease in seconds, coord's default."""
 FEW = 5
 """A limit that is used up at once."""
+MANY = 1_000
+"""Calls of a block of a program that has to be started for it."""
+BENCHMARK = "redis-benchmark, the same call"
 CHUNK = 1 << 16
 
 
@@ -116,6 +122,31 @@ def _glide_sync(asked: Asked) -> Callable[[Place], Run]:
     return opened
 
 
+def _benchmark(asked: Asked) -> Callable[[Place], Run]:
+    """The program that comes with Redis, or Valkey's: C, one connection, and it tells its own rate."""
+
+    def opened(place: Place) -> Run:
+        program = shutil.which("valkey-benchmark") or shutil.which("redis-benchmark")
+        if program is None:
+            raise FileNotFoundError("neither valkey-benchmark nor redis-benchmark is installed")
+        options = ["-p", str(urlsplit(place.url).port), "-c", "1", "--csv", "-n"]
+
+        def run(count: int) -> dict[str, float]:
+            command = [program, *options, str(count), "EVALSHA", *map(str, asked.words)]
+            before = os.times()
+            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            after = os.times()
+            spent = (
+                after.children_user + after.children_system - before.children_user - before.children_system
+            )
+            rate = float(told.strip().splitlines()[-1].split('","')[1])
+            return {"wall": 1e6 / rate, "client": spent / count * 1e6}
+
+        return run
+
+    return opened
+
+
 def _limits(strategy: str, text: str, entries: int = 0) -> Callable[[Place], Run]:
     """``limits``; with ``entries``, a key for so many calls, as for coord's exact window."""
 
@@ -162,7 +193,8 @@ def decisions(asked: Asked) -> dict[str, Operation]:
         "valkey-glide-sync, the same script": _glide_sync(asked),
         "bare socket and hiredis, the same bytes": _raw_decision(asked),
     }
-    return {name: Operation(name, opened, 100) for name, opened in made.items()}
+    several = {name: Operation(name, opened, 100) for name, opened in made.items()}
+    return several | {BENCHMARK: Operation(BENCHMARK, _benchmark(asked), MANY)}
 
 
 def limiters() -> dict[str, Operation]:

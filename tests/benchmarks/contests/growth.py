@@ -17,7 +17,7 @@ from tests.benchmarks.peer_operations import asked_for
 from tests.benchmarks.tables import Table, figure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from tests.benchmarks.alternate import Reading
     from tests.benchmarks.operation import Place, Run
@@ -38,6 +38,8 @@ LASTING, IDLE = 600.0, 1.0
 TTL, MANY, MANY_TTL = 3.0, 1_000, 12.0
 """Leases in seconds; many need longer ones, since it takes a while to acquire them."""
 SETTLED = 0.5
+WITHIN = 60.0
+"""Seconds in which each number is to be measured: ten times what 10,000 take on a machine left alone."""
 
 
 def suite(bench: Bench) -> Iterator[Table]:
@@ -50,7 +52,7 @@ def suite(bench: Bench) -> Iterator[Table]:
 def _by_number(
     bench: Bench,
     name: str,
-    measure: Callable[[Bench, int], Any],
+    measure: Callable[[Bench, int], Awaitable[Reading]],
     figures: dict[str, tuple[str, int]],
     note: str,
 ) -> Table:
@@ -58,15 +60,25 @@ def _by_number(
     for number in QUICK_NUMBERS if bench.quick else NUMBERS:
         bench.empty()
         try:
-            found[f"{number:,}"] = Results([asyncio.run(measure(bench, number))])
+            found[f"{number:,}"] = Results([asyncio.run(_in_time(measure(bench, number)))])
+        except TimeoutError:
+            found[f"{number:,}"] = Results(problem=f"not within {WITHIN:g} s")
         except Exception as error:  # noqa: BLE001  # whatever it is, the table is to say so
             found[f"{number:,}"] = Results(problem=f"{type(error).__name__}: {error}")
     bench.note(name, found)
-    rows = [
-        [row, *(one.problem or figure(middle(one, key), digits) for key, (_, digits) in figures.items())]
-        for row, one in found.items()
-    ]
+    rows = [[row, *_cells(one, figures)] for row, one in found.items()]
     return Table(name, ["", *(heading for heading, _ in figures.values())], rows, note)
+
+
+def _cells(one: Results, figures: dict[str, tuple[str, int]]) -> list[str]:
+    if one.problem:
+        return [f"could not be run: {one.problem}", *[""] * (len(figures) - 1)]
+    return [figure(middle(one, key), digits) for key, (_, digits) in figures.items()]
+
+
+async def _in_time(measuring: Awaitable[Reading]) -> Reading:
+    async with asyncio.timeout(WITHIN):
+        return await measuring
 
 
 def _waiters(bench: Bench) -> Table:
