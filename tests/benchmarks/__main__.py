@@ -58,6 +58,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="spend as little time as possible")
+    parser.add_argument("--large", action="store_true", help="with boards of a million members, and the like")
     suites = (*CONTESTS, *ROOMS)
     parser.add_argument("--only", nargs="+", metavar="SUITE", help=f"of {', '.join(suites)}")
     parser.add_argument("--against", type=Path, metavar="DIR", help="compare with the checkout there")
@@ -84,9 +85,8 @@ def _against(options: argparse.Namespace) -> Iterator[str]:
 class _Run:
     """One run: measures, and writes each suite where it belongs as soon as it is done."""
 
-    def __init__(self, bench: Bench, core: int | None, docs: Path | None) -> None:
-        self._bench, self._docs = bench, docs
-        self._rooms = rounds.Bench(rounds.Effort(bench.quick, 1), [bench.url], core)
+    def __init__(self, bench: Bench, rooms: rounds.Bench, docs: Path | None) -> None:
+        self._bench, self._rooms, self._docs = bench, rooms, docs
 
     def measure(self, name: str) -> str:
         """Measure a suite."""
@@ -132,7 +132,9 @@ def _measured(options: argparse.Namespace, command: str) -> Iterator[str]:
     names = options.only or [*CONTESTS, *(ROOMS if not options.quick else ())]
     with servers(quorums.NODES, theirs) as nodes:
         pin(ours)
-        run = _Run(Bench(nodes, options.quick), ours, options.write)
+        bench = Bench(nodes, options.quick)
+        effort = rounds.Effort(options.quick, 1, options.large)
+        run = _Run(bench, rounds.Bench(effort, [bench.url], ours), options.write)
         for name in names:
             yield run.measure(name)
         yield from run.finish(command, names)

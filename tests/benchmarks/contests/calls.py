@@ -77,7 +77,7 @@ def _denied(bench: Bench, asked: Asked) -> Table:
 def _by_callers(bench: Bench, asked: Asked, count: int) -> Table:
     name, ours = callers_of(count), OPERATIONS[callers_of(count)]
     peers = async_decisions(asked, count, ours.size)
-    found = contest(bench, name, {POOLED: peers[POOLED], COORD: ours, **peers}, 3)
+    found = contest(bench, name, {POOLED: peers[POOLED], COORD: ours, **peers}, 2)
     note = (
         "Tasks of one asyncio loop ask one token bucket, each one after the other. The others send the same\n"
         "script with the same arguments. The bare protocol is the limit of anything in Python."

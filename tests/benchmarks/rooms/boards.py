@@ -18,16 +18,21 @@ if TYPE_CHECKING:
 __all__ = ["members", "sharded", "suite"]
 
 WORK = "tests.benchmarks.rooms.board_work"
-SIZES = (1_000, 100_000, 1_000_000)
-QUICK_SIZES = (1_000, 10_000, 100_000)
+LARGE = (1_000, 100_000, 1_000_000)
+SIZES = (1_000, 10_000, 100_000)
+MEMBERS = 100_000
+"""Of the board whose scripts are measured."""
 
 
 def suite(bench: Bench) -> Iterator[Table]:
     """Measure leaderboards; a table at a time, as it is done."""
     few = replace(bench, effort=Effort(quick=True))
-    sizes = {"name": SIZES, "first": bench.effort.up_to(SIZES, SIZES[:2], SIZES)}
-    for tiebreak, full in sizes.items():
-        yield _growth(few, tiebreak, bench.effort.of(QUICK_SIZES, full), bench.effort.of(0.2, 0.5))
+    sizes = {
+        "name": bench.effort.up_to(SIZES, SIZES, LARGE),
+        "first": bench.effort.up_to(SIZES, SIZES[:2], LARGE),
+    }
+    for tiebreak, several in sizes.items():
+        yield _growth(few, tiebreak, several, bench.effort.of(0.2, 0.5))
     yield _submit(bench)
     for tiebreak in bench.effort.up_to(("name", "first"), ("name",), ("name", "first")):
         yield _scripts(few, tiebreak)
@@ -38,7 +43,7 @@ def suite(bench: Bench) -> Iterator[Table]:
 def members(bench: Bench) -> dict[str, Results]:
     """Measure a board, small and large, once each: to fill one takes long."""
     few = replace(bench, effort=Effort(quick=True))
-    sizes = QUICK_SIZES if bench.effort.quick else SIZES
+    sizes = bench.effort.up_to(SIZES, SIZES, LARGE)
     rows = [Contestant(f"{size:,}", COORD, {"members": size, "tiebreak": "name"}) for size in sizes]
     return compare(few, f"{WORK}:growth", rows, seconds=bench.effort.of(0.2, 0.5))
 
@@ -65,7 +70,7 @@ def _growth(bench: Bench, tiebreak: str, sizes: Sequence[int], seconds: float) -
 
 
 def _submit(bench: Bench) -> Table:
-    seconds, members = bench.effort.of(0.2, 1.0), SIZES[1]
+    seconds, members = bench.effort.of(0.2, 1.0), MEMBERS
     mine = Contestant("coord", COORD, {"members": members, "tiebreak": "name"})
     bare = Contestant("redis-py, `MULTI ZADD ZREVRANK EXEC`", REDIS_PY, {"members": members})
     results = compare(bench, f"{WORK}:growth", [mine], seconds=seconds)
@@ -79,7 +84,7 @@ def _submit(bench: Bench) -> Table:
 
 
 def _scripts(bench: Bench, tiebreak: str) -> Table:
-    asked = [Contestant("coord", COORD, {"members": SIZES[1], "tiebreak": tiebreak})]
+    asked = [Contestant("coord", COORD, {"members": MEMBERS, "tiebreak": tiebreak})]
     results = by_thing(compare(bench, "tests.benchmarks.rooms.board_scripts:scripts", asked)["coord"])
     columns = [
         Column("one at a time, µs", "one", digits=1),
@@ -87,7 +92,7 @@ def _scripts(bench: Bench, tiebreak: str) -> Table:
         Column("its commands alone, µs", "alone", digits=1),
     ]
     note = (
-        f"Microseconds of the server for a call, by its own account, on a board of {SIZES[1]:,} members:\n"
+        f"Microseconds of the server for a call, by its own account, on a board of {MEMBERS:,} members:\n"
         "asked one at a time, so that its caches are cold; from two connections that send 100 calls each;\n"
         "and the same commands in a script that does nothing else and answers nothing. It counts by the\n"
         "clock: what else the machine does is in it."
@@ -96,7 +101,7 @@ def _scripts(bench: Bench, tiebreak: str) -> Table:
 
 
 def _upkeep(bench: Bench, tiebreak: str) -> Table:
-    members = bench.effort.up_to(10_000, 30_000, SIZES[2])
+    members = bench.effort.up_to(10_000, 10_000, LARGE[-1])
     done = [Contestant("coord", COORD, {"members": members, "tiebreak": tiebreak})]
     once = replace(bench, effort=Effort(quick=True))
     results = by_thing(compare(once, f"{WORK}:upkeep", done)["coord"])
