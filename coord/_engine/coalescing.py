@@ -24,7 +24,9 @@ Rules
    whether it was written: if not, it was certainly not executed.
 5. A trunk on which nothing was heard all the while that a call waited in vain is *retired*: later calls take
    another, and those that wait on it still may, until their own deadlines. A server that hangs thus costs
-   each call its deadline, as ever, and a connection that was lost without a word costs no more than that.
+   each call its deadline, as ever, and a connection that was lost without a word costs no more than that; a
+   call that may be repeated waits on a silent trunk for half of its deadline only, and has another attempt.
+   A trunk that says ``READONLY`` is retired too, and what waits in its pool is hung up.
 6. A trunk that breaks fails the calls that were written to it: whether they were executed is unknown. Calls
    that were not written go on waiting, for the next trunk. If that cannot be opened they were not executed.
 7. A trunk goes back to its pool a second after it came, so that the pool may renew credentials, follow a
@@ -53,18 +55,20 @@ from typing import TYPE_CHECKING, Any
 from anyio import move_on_after
 
 from coord._engine import trunk as sharing
-from coord._engine.courier import NotExecutedError
+from coord._engine.faults import NotExecutedError
 from coord._engine.parking import SHARE
 from coord._engine.trunk import Parcel, Trunk
+from coord._engine.uptime import uptime
 from coord._engine.wires import heed_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from coord._engine.faults import Node
     from coord._engine.script import Reply, Word
     from coord._engine.trunk import Line
     from coord._engine.urls import Opened
-    from coord._engine.wires import Node, SuspendingWire
+    from coord._engine.wires import SuspendingWire
 
 __all__ = ["CoalescingWire"]
 
@@ -106,11 +110,14 @@ class _LineUp:
         """Tell whether it takes its connections there."""
         return home is self._home
 
-    async def deliver(self, words: tuple[Word, ...], seconds: float) -> Reply:
+    async def deliver(self, words: tuple[Word, ...], seconds: float, silence: float) -> Reply:
         """Send one command along with the others, and return its reply."""
-        until = self._loop.time() + seconds
-        parcel = Parcel(sharing.hiredis.pack_command(words), self._loop.create_future(), until)
+        now = self._loop.time()
+        parcel = Parcel(
+            sharing.hiredis.pack_command(words), self._loop.create_future(), now + seconds, silence
+        )
         self._queue.append(parcel)
+        until = now + min(seconds, silence)
         if until < self._next_look:
             self._look_at(until)
         trunk = self._trunk
@@ -134,12 +141,12 @@ class _LineUp:
         self._timer = self._loop.call_at(when, self._look) if when < inf else None
 
     def _look(self) -> None:
-        """End the calls whose deadlines have passed, and look again at the next deadline."""
+        """End the calls that have waited for long enough, and look again when the next will have."""
         now = self._loop.time()
         following = inf
         for parcel in self._waiting():
-            if parcel.until > now:
-                following = min(following, parcel.until)
+            if (ends := parcel.ends()) > now:
+                following = min(following, ends)
             else:
                 self._give_up(parcel)
         self._look_at(following)
@@ -153,8 +160,10 @@ class _LineUp:
         error = self._wire.faults.timed_out("the call's deadline passed before its reply came")
         trunk = parcel.trunk
         parcel.reply.set_exception(error if trunk is not None else NotExecutedError(error))
-        if trunk is not None and trunk is self._trunk and trunk.heard_at < parcel.written_at:
-            self.retire()
+        if trunk is not None and trunk is self._trunk:
+            fell_silent = parcel.ends() < parcel.until
+            if fell_silent or trunk.heard_at < parcel.written_at:
+                self.retire()
 
     def flush(self) -> None:
         """Write as many of the queued calls as may be written now."""
@@ -187,6 +196,11 @@ class _LineUp:
         self._retired.append(trunk)
         trunk.retire()
 
+    def demoted(self) -> None:
+        """Have later calls take another trunk, over a connection that is made anew."""
+        self.retire()
+        self.start(self._wire.leave(self._home))
+
     def ended(self, trunk: Trunk, *, broken: bool) -> None:
         """Put the connection of a trunk back into its pool."""
         if trunk is self._trunk:
@@ -200,7 +214,7 @@ class _LineUp:
     async def _put_back(self, line: Line, *, broken: bool) -> None:
         try:
             if broken:
-                await line[1].disconnect(nowait=True)
+                await self._wire.hang_up(line[1])
             await self._wire.give(line)
         except Exception as error:  # noqa: BLE001  # nobody waits for it, and the pool may be closed
             _log.debug("coord could not put a connection back: %s", error)
@@ -296,18 +310,20 @@ class CoalescingWire:
         del within
         return key, node
 
-    async def ask(self, line: Route, words: tuple[Word, ...], seconds: float, *, asking: bool) -> Reply:
+    async def ask(
+        self, line: Route, words: tuple[Word, ...], seconds: float, *, asking: bool, silence: float = inf
+    ) -> Reply:
         """See ``Wire``."""
         if asking or not self.is_possible:
-            return await self._ask_alone(line, words, seconds, asking=asking)
+            return await self._ask_alone(line, words, seconds, asking=asking, silence=silence)
         line_up = None if self._alone.is_cluster else self._line_ups.get("")
         if line_up is None:
             line_up = await self._line_up(line, seconds)
         try:
-            return await line_up.deliver(words, seconds)
+            return await line_up.deliver(words, seconds, silence)
         except _CannotShareError:
             self.is_possible = False
-            return await self._ask_alone(line, words, seconds, asking=False)
+            return await self._ask_alone(line, words, seconds, asking=False, silence=silence)
 
     async def _line_up(self, line: Route, seconds: float) -> _LineUp:
         try:
@@ -321,25 +337,25 @@ class CoalescingWire:
         return found
 
     async def _ask_alone(
-        self, line: Route, words: tuple[Word, ...], seconds: float, *, asking: bool
+        self, line: Route, words: tuple[Word, ...], seconds: float, *, asking: bool, silence: float
     ) -> Reply:
-        with heed_cancellation(), move_on_after(seconds):
+        until = uptime() + seconds
+        with heed_cancellation():
             try:
-                taken = await self._alone.take(*line)
+                taken = await self._alone.take(*line, within=seconds)
             except self.faults.broken as failure:
                 raise NotExecutedError(failure) from failure
             try:
-                return await self._alone.ask(taken, words, seconds, asking=asking)
+                return await self._alone.ask(taken, words, until - uptime(), asking=asking, silence=silence)
             finally:
                 await self._alone.give(taken)
-        raise self.faults.timed_out(f"no answer within {seconds:g} s")
 
     async def give(self, line: Route) -> None:
         """See ``Wire``. It is shared, and stays."""
 
-    async def refresh(self) -> None:
+    async def refresh(self, *, within: float = inf) -> None:
         """See ``Wire``."""
-        await self._alone.refresh()
+        await self._alone.refresh(within=within)
 
     async def close(self, owned: Opened | None) -> None:
         """See ``Wire``."""

@@ -9,7 +9,7 @@ So another thread gets the connection, and the caller waits for it no longer tha
 Rules
 -----
 1. A thread is only asked where something has to be connected: not where the pool has a connection at hand
-   that can be used at once.
+   that can be used at once, and that the client does not want to check first.
 2. A connection that comes too late goes back to its pool, for the next caller.
 3. At most ``MOST`` threads connect at a time, and what they wait for ends by the client's own timeouts. Who
    comes when all are busy waits for one of them, and no longer than its call may take either.
@@ -23,13 +23,19 @@ import contextlib
 import socket
 import sys
 import threading
+import time
 from concurrent.futures import Future, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from coord._engine.parking import Line
 from coord._engine.uptime import uptime
 
-__all__ = ["Connecting"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Connecting", "is_checkup_due"]
+
+T = TypeVar("T")
 
 MOST = 16
 """Threads that connect at a time: enough for a burst of callers while one server takes a second, and few
@@ -57,11 +63,23 @@ class Connecting:
         """
         if _has_one_at_hand(pool) or sys.is_finalizing():  # when no thread can be started any more
             return Line(pool, pool.get_connection(*words))
+        return Line(pool, self.run(lambda: _checked(pool, words), within, pool.release))
+
+    def run(
+        self, work: Callable[[], T], within: float, too_late: Callable[[T], object] = lambda _: None
+    ) -> T:
+        """Have something done that talks to a server.
+
+        Args:
+            work: What to do.
+            within: How many seconds that may take.
+            too_late: What to do with what comes of it later.
+        """
         until = uptime() + within
         self._make_room(until)
-        found: Future[Any] = Future()
+        found: Future[T] = Future()
         thread = threading.Thread(
-            target=_get, args=(pool, words, found), name="connecting for coord", daemon=True
+            target=_work, args=(work, found, too_late), name="connecting for coord", daemon=True
         )
         self._threads.append(thread)
         thread.start()
@@ -69,12 +87,12 @@ class Connecting:
             wait([found], _left(until))
         except BaseException:  # the thread was interrupted
             if not found.cancel():
-                found.add_done_callback(lambda _: found.exception() or pool.release(found.result()))
+                found.add_done_callback(lambda _: found.exception() or too_late(found.result()))
             raise
         if found.cancel():
             raise self._timed_out(f"no connection within {within:g} s")
         thread.join()  # it has nothing left to do
-        return Line(pool, found.result())
+        return found.result()
 
     def _make_room(self, until: float) -> None:
         while True:
@@ -101,17 +119,35 @@ def _has_one_at_hand(pool: Any) -> bool:
     if not isinstance(found, socket.socket):
         return found is not None  # fakeredis, which connects to nothing
     line = Line(pool, connection)
-    return line.is_watched() and line.is_quiet()
+    return line.is_watched() and line.is_quiet() and not is_checkup_due(connection)
 
 
-def _get(pool: Any, words: tuple[str, ...], found: Future[Any]) -> None:
+def is_checkup_due(connection: Any) -> bool:
+    """Tell whether the client library would ask the server for a sign of life before the next command."""
+    return bool(getattr(connection, "health_check_interval", 0)) and (
+        time.monotonic() > connection.next_health_check
+    )
+
+
+def _checked(pool: Any, words: tuple[str, ...]) -> Any:
+    connection = pool.get_connection(*words)
     try:
-        connection = pool.get_connection(*words)
+        if is_checkup_due(connection):
+            connection.check_health()
+    except BaseException:
+        pool.release(connection)
+        raise
+    return connection
+
+
+def _work(work: Callable[[], T], found: Future[T], too_late: Callable[[T], object]) -> None:
+    try:
+        result = work()
     except BaseException as error:  # noqa: BLE001  # it is the caller's
         if found.set_running_or_notify_cancel():
             found.set_exception(error)
     else:
         if found.set_running_or_notify_cancel():
-            found.set_result(connection)
+            found.set_result(result)
         else:
-            pool.release(connection)
+            too_late(result)

@@ -8,14 +8,18 @@ calls that were not answered as they should, each is sent again alone, by the ru
 from __future__ import annotations
 
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from coord._engine.retry import silence_allowed
+from coord._engine.uptime import uptime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from coord._engine.courier import Courier
+    from coord._engine.faults import Faults, Node
     from coord._engine.script import Call, Reply, Word
-    from coord._engine.wires import Faults, Node
 
 __all__ = ["deliver_together"]
 
@@ -28,7 +32,7 @@ class Road(Protocol[Line]):
 
     faults: Faults
 
-    async def take(self, key: str | None, node: Node | None) -> Line:
+    async def take(self, key: str | None, node: Node | None, *, within: float = inf) -> Line:
         """See ``Wire``."""
         ...
 
@@ -50,21 +54,24 @@ class Road(Protocol[Line]):
 async def deliver_together(
     courier: Courier, road: Road[Line], calls: Sequence[Call[T]], seconds: float
 ) -> list[T]:
-    """Deliver calls of one slot, and return their parsed answers.
+    """Deliver calls of one slot within so many seconds in all, and return their parsed answers.
 
     Raises:
         Exception: What one of those that failed raised. All of them were sent.
     """
+    until = uptime() + seconds
     replies: list[Reply] = []
     if calls and all(call.repeatable and call.on_repeat is None and call.then is None for call in calls):
         with suppress(*road.faults.broken, *road.faults.not_now):
-            line = await road.take(calls[0].keys[0], None)
+            line = await road.take(calls[0].keys[0], None, within=seconds)
             try:
-                replies = await road.ask_together(line, [call.words() for call in calls], seconds)
+                left = until - uptime()
+                limit = silence_allowed(left, repeatable=True, once=False, lost=False)
+                replies = await road.ask_together(line, [call.words() for call in calls], limit)
             finally:
                 await road.give(line)
     missing = [ConnectionError()] * (len(calls) - len(replies))
     return [
-        await courier.deliver(call, seconds) if isinstance(reply, Exception) else call.parse(reply)
+        await courier.deliver(call, until - uptime()) if isinstance(reply, Exception) else call.parse(reply)
         for call, reply in zip(calls, [*replies, *missing], strict=True)
     ]

@@ -6,8 +6,8 @@ Sending a command has three outcomes: answered, certainly not executed, and *unk
 reply came back. A client that re-sends on its own, as redis-py does ten times by default, turns
 "unknown" into "executed twice". So coord takes connections from the client's pool and sends once:
 
-1. No connection, a redirect, ``LOADING``, ``TRYAGAIN``, ``CLUSTERDOWN``: certainly not executed. Any
-   call is sent again, after a jittered pause, while its deadline allows.
+1. No connection, a redirect, ``LOADING``, ``BUSY``, ``TRYAGAIN``, ``CLUSTERDOWN``, ``READONLY``: certainly
+   not executed. Any call is sent again until its deadline, after a jittered pause that grows; see ``retry``.
 2. Unknown: sent again only if the call is ``repeatable``; otherwise the client's own exception is
    raised and the caller decides.
    Which of the two it was is noted on the exception (``add_note``), since the client libraries raise the
@@ -15,8 +15,12 @@ reply came back. A client that re-sends on its own, as redis-py does ten times b
 3. ``NOSCRIPT``: the same script by its text (EVAL), which also caches it. One more trip, once a server.
 4. What has to follow on the same connection, as WAIT does, is sent there before the connection is given back.
    If that breaks, the call begins anew.
+5. A connection that says ``READONLY`` is hung up, and so are those that wait in its pool: a failover behind
+   one address leaves them with the server that was the master.
 
-Each call has a deadline of its own, whatever timeouts the client was given.
+Each call has a deadline of its own, whatever timeouts the client was given: it covers connecting, sending,
+waiting, and looking a cluster's slots up. A repeatable call keeps half of it for a second attempt, in case
+its connection was dropped without a word.
 """
 
 from __future__ import annotations
@@ -25,37 +29,24 @@ import random
 from math import inf
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from coord._engine.faults import NotExecutedError, bare
+from coord._engine.retry import pause_before_next, silence_allowed
 from coord.errors import WrongKeyType
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from coord._engine.faults import Faults, Node
     from coord._engine.script import Call, Reply, Word
     from coord._engine.urls import Opened
-    from coord._engine.wires import Faults, Node
 
-__all__ = ["NOT_EXECUTED", "UNKNOWN", "Courier", "NotExecutedError", "Wire"]
+__all__ = ["NOT_EXECUTED", "UNKNOWN", "Courier", "Wire"]
 
 T = TypeVar("T")
 Line = TypeVar("Line")
 
 NOT_EXECUTED = "coord: the call was not executed"
 UNKNOWN = "coord: whether the call was executed is unknown"
-ATTEMPTS = 4
-"""Failures of one call until the last is raised: a broken connection, and others of its pool; what takes
-longer is the caller's to decide."""
-
-REDIRECTS = 12
-"""Redirections of one call. While a slot moves, the nodes of a cluster need a while to agree on where it
-is."""
-
-FIRST_PAUSE = 0.01
-"""Seconds before a call is sent again, at the most; twice as long each time. A broken connection needs no
-more."""
-
-LONGEST_PAUSE = 0.5
-"""Seconds before a call is sent again, whatever the number of failures: a quarter of a call's usual
-deadline."""
 
 
 class Wire(Protocol[Line]):
@@ -73,29 +64,31 @@ class Wire(Protocol[Line]):
         """
         ...
 
-    async def ask(self, line: Line, words: tuple[Word, ...], seconds: float, *, asking: bool) -> Reply:
-        """Send one command and read its reply, undecoded; hang up if that fails midway."""
+    async def ask(
+        self, line: Line, words: tuple[Word, ...], seconds: float, *, asking: bool, silence: float = inf
+    ) -> Reply:
+        """Send one command and read its reply, undecoded; hang up if that fails midway.
+
+        Args:
+            line: Where.
+            words: The command.
+            seconds: Until the reply must have come.
+            asking: Whether to send ASKING before.
+            silence: Seconds without anything coming in, after which the connection counts as dropped.
+        """
         ...
 
     async def give(self, line: Line) -> None:
         """Put the connection back."""
         ...
 
-    async def refresh(self) -> None:
-        """Learn anew which node serves which slot."""
+    async def refresh(self, *, within: float = inf) -> None:
+        """Learn anew which node serves which slot, if that can be done within so many seconds."""
         ...
 
     async def close(self, owned: Opened | None) -> None:
         """Keep no connection any longer; close the client, and those that helped it, if they are owned."""
         ...
-
-
-class NotExecutedError(Exception):
-    """The call certainly did nothing: it never left, or the server said so."""
-
-    def __init__(self, failure: Exception) -> None:
-        super().__init__(failure)
-        self.failure = failure
 
 
 class Courier:
@@ -105,6 +98,9 @@ class Courier:
         wire: The client's connections.
         now: A monotonic clock.
         sleep: How to pause between attempts.
+
+    Attributes:
+        answered: Whether a server has ever answered, if only with an error.
     """
 
     def __init__(
@@ -113,6 +109,7 @@ class Courier:
         self._wire = wire
         self._now = now
         self._sleep = sleep
+        self.answered = False
 
     async def deliver(self, call: Call[T], seconds: float) -> T:
         """Send ``call``, again where that is safe, and return its parsed answer.
@@ -132,43 +129,50 @@ class Courier:
         faults = self._wire.faults
         words = call.words()
         node: Node | None = None
-        failures = 0
+        attempts = 0
+        lost = False
         while True:
             try:
-                return await self._attempt(call, words, node, until)
-            except faults.no_script:
-                words = call.words(by_text=True)
-                continue
-            except faults.ask as redirect:
-                node = faults.asked_node(redirect)
-                if node is not None:
-                    continue
-                failure: Exception = redirect
-            except NotExecutedError as error:
-                failure = error.failure
-                if not call.repeatable:
-                    failure.add_note(NOT_EXECUTED)
-            except faults.broken as error:
-                if not call.repeatable:
-                    error.add_note(UNKNOWN)
-                    raise
-                failure = error
+                return await self._attempt(call, words, node, until, lost=lost)
+            except Exception as raised:  # noqa: BLE001  # what it means is asked next
+                caught = raised
+            failure, error = faults.kind(caught), bare(caught)
+            self.answered = self.answered or faults.is_answer(caught)
+            attempts += 1
+            pause = pause_before_next(
+                failure, attempts, until - self._now(),
+                repeatable=call.repeatable, once=call.once, chance=random.random(),  # noqa: S311  # jitter
+            )  # fmt: skip
+            if pause is None:
+                if not call.repeatable and (failure != "final" or error is not caught):
+                    error.add_note(UNKNOWN if failure == "lost" else NOT_EXECUTED)
+                raise error
+            if failure == "lost":
+                lost = True
                 if call.on_repeat is not None:
                     call.on_repeat()
-            node = None
-            failures += 1
-            await self._pause(failure, failures, until)
+            if failure == "no script":
+                words = call.words(by_text=True)
+            else:
+                node = faults.asked_node(error) if failure == "asked" else None
+            if pause:
+                await self._sleep(pause)
+            if isinstance(error, faults.topology):
+                await self._wire.refresh(within=until - self._now())
 
     async def _attempt(
-        self, call: Call[T], words: tuple[Word, ...], node: Node | None, until: float
+        self, call: Call[T], words: tuple[Word, ...], node: Node | None, until: float, *, lost: bool
     ) -> Reply:
-        wire, faults = self._wire, self._wire.faults
+        wire, left = self._wire, until - self._now()
         try:
-            line = await wire.take(call.keys[0] if call.keys else None, node, within=until - self._now())
-        except faults.broken as failure:
+            line = await wire.take(call.keys[0] if call.keys else None, node, within=left)
+        except wire.faults.broken as failure:
             raise NotExecutedError(failure) from failure
         try:
-            reply = await wire.ask(line, words, until - self._now(), asking=node is not None)
+            left = until - self._now()
+            silence = silence_allowed(left, repeatable=call.repeatable, once=call.once, lost=lost)
+            reply = await wire.ask(line, words, left, asking=node is not None, silence=silence)
+            self.answered = True
             if call.then is None:
                 return reply
             more = call.then(reply, until - self._now())
@@ -176,19 +180,7 @@ class Courier:
                 return [reply, None]
             try:
                 return [reply, await wire.ask(line, more, until - self._now(), asking=False)]
-            except faults.refused as refusal:
+            except wire.faults.refused as refusal:
                 return [reply, refusal]
-        except faults.not_now as failure:
-            raise NotExecutedError(failure) from failure
         finally:
             await wire.give(line)
-
-    async def _pause(self, failure: Exception, failures: int, until: float) -> None:
-        """Wait before the next attempt, or raise ``failure`` if there is to be none."""
-        seconds = random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**failures))  # noqa: S311
-        most = REDIRECTS if isinstance(failure, self._wire.faults.ask) else ATTEMPTS
-        if failures >= most or self._now() + seconds >= until:
-            raise failure
-        await self._sleep(seconds)
-        if isinstance(failure, self._wire.faults.topology):
-            await self._wire.refresh()

@@ -46,6 +46,7 @@ class Call(Generic[T]):
         then: Given the reply and the seconds left, says what to send next on the same connection, if
             anything. ``parse`` is then given both replies as a list; the second is the exception if it was
             refused, and ``None`` if nothing was sent.
+        once: Whether the caller has a fallback, and is better off with that than with another attempt.
     """
 
     what: Script[T] | str
@@ -55,6 +56,7 @@ class Call(Generic[T]):
     repeatable: bool
     on_repeat: Callable[[], object] | None = None
     then: Callable[[Reply, float], tuple[Word, ...] | None] | None = None
+    once: bool = False
 
     def words(self, *, by_text: bool = False) -> tuple[Word, ...]:
         """Spell the call as a Redis command; a script by its hash, or whole when ``by_text``."""
@@ -92,10 +94,14 @@ class Script(Generic[T]):
     repeatable: bool
 
     def __call__(
-        self, keys: Sequence[str], *args: Word, on_repeat: Callable[[], object] | None = None
+        self,
+        keys: Sequence[str],
+        *args: Word,
+        on_repeat: Callable[[], object] | None = None,
+        once: bool = False,
     ) -> Call[T]:
         """Make a call of this script on ``keys`` with ``args``."""
-        return Call(self, tuple(keys), args, self.parse, self.repeatable, on_repeat)
+        return Call(self, tuple(keys), args, self.parse, self.repeatable, on_repeat, None, once)
 
     @property
     def text(self) -> str:

@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from coord._engine.coalescing import CoalescingWire
 from coord._engine.convoys import deliver_together
-from coord._engine.courier import UNKNOWN, Courier
+from coord._engine.courier import Courier
 from coord._engine.forks import forget_in_child
 from coord._engine.guards import TaskGuard
 from coord._engine.port import Outcome, all_of, step
@@ -97,21 +97,16 @@ class TaskPort:
         seconds = self.call_timeout if timeout is None else timeout
         if self._shared.is_possible and call.then is None:
             return await self._bundler.deliver(call, seconds)
-        with heed_cancellation(), anyio.move_on_after(seconds):
+        with heed_cancellation():
             return await self._courier.deliver(call, seconds)
-        error = self._wire.faults.timed_out(f"no answer within {seconds:g} s")
-        if not call.repeatable:
-            error.add_note(UNKNOWN)
-        raise error
 
     async def together(self, calls: Sequence[Call[T]]) -> list[T]:
         """See ``Port``."""
         if self._closed or self._shared.is_possible:
             return await all_of(self, [self.run(call) for call in calls])
         self.admit()
-        with heed_cancellation(), anyio.move_on_after(self.call_timeout):
+        with heed_cancellation():
             return await deliver_together(self._courier, self._wire, calls, self.call_timeout)
-        raise self._wire.faults.timed_out(f"no answer within {self.call_timeout:g} s")
 
     async def sleep(self, seconds: float) -> None:
         """See ``Port``."""

@@ -15,8 +15,8 @@ from coord._engine.parking import LONGEST
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from coord._engine.faults import Faults
     from coord._engine.script import Reply
-    from coord._engine.wires import Faults
 
 __all__ = ["Line", "Owner", "Parcel", "Trunk", "hiredis"]
 
@@ -47,18 +47,26 @@ class Parcel:
         packed: The command as the server reads it.
         reply: What its caller waits for.
         until: Its deadline, on the loop's clock.
+        silence: Seconds without anything coming in, after which the connection counts as dropped.
         trunk: What it was written to; ``None`` as long as it is not.
         written_at: When that was.
     """
 
-    __slots__ = ("packed", "reply", "trunk", "until", "written_at")
+    __slots__ = ("packed", "reply", "silence", "trunk", "until", "written_at")
 
-    def __init__(self, packed: bytes, reply: asyncio.Future[Reply], until: float) -> None:
+    def __init__(self, packed: bytes, reply: asyncio.Future[Reply], until: float, silence: float) -> None:
         self.packed = packed
         self.reply = reply
         self.until = until
+        self.silence = silence
         self.trunk: Trunk | None = None
         self.written_at = 0.0
+
+    def ends(self) -> float:
+        """When it is given up, if nothing comes in until then: as far as that can be told now."""
+        if self.trunk is None:
+            return self.until
+        return min(self.until, max(self.written_at, self.trunk.heard_at) + self.silence)
 
 
 class Owner(Protocol):
@@ -68,8 +76,8 @@ class Owner(Protocol):
         """Hear that there is room."""
         ...
 
-    def retire(self) -> None:
-        """Hear that another trunk is to be taken from now on."""
+    def demoted(self) -> None:
+        """Hear that the server takes no writes: another trunk is to be taken, by a connection made anew."""
         ...
 
     def ended(self, trunk: Trunk, *, broken: bool) -> None:
@@ -102,12 +110,11 @@ class Trunk(asyncio.Protocol):
         self._owner = owner
         self._faults = faults
         self._loop = asyncio.get_running_loop()
-        home, self._connection = line
+        self._connection = line[1]
         self._reader = hiredis.Reader(
             protocolError=faults.lost, replyError=self._connection._parser.parse_error, notEnoughData=NOTHING
         )
         self._retire_at = self._loop.time() + LONGEST
-        self._follows_master = getattr(home, "is_master", False)  # the pool of a Sentinel's master
         self._is_full = self._is_demoted = self._is_over = False
         self._ending: asyncio.TimerHandle | None = None
         self._transport: Any = self._connection._writer.transport
@@ -191,10 +198,9 @@ class Trunk(asyncio.Protocol):
         self._owner.flush()
 
     def _answer(self, waiting: asyncio.Future[Reply], reply: Any) -> None:
-        if self._follows_master and isinstance(reply, self._faults.read_only):
+        if isinstance(reply, self._faults.read_only) and not self._is_demoted:
             self._is_demoted = True
-            self._owner.retire()
-            reply = self._faults.lost("The previous master is now a slave")  # as the client library says it
+            self._owner.demoted()
         if waiting.done():
             return
         if isinstance(reply, Exception):

@@ -14,48 +14,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from anyio import CancelScope, current_effective_deadline, move_on_after
 
-from coord._engine.connecting import Connecting
+from coord._engine.connecting import Connecting, is_checkup_due
+from coord._engine.faults import Faults
 from coord._engine.parking import Line, Parking
+from coord._engine.sending import bounded, send, socket_timeout
 from coord._engine.uptime import uptime
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
+    from coord._engine.faults import Node
     from coord._engine.script import Reply, Word
     from coord._engine.urls import Opened
 
-__all__ = [
-    "AsyncClient",
-    "BlockingWire",
-    "Client",
-    "Faults",
-    "Node",
-    "SuspendingWire",
-    "heed_cancellation",
-    "require_flavour",
-]
+__all__ = ["AsyncClient", "BlockingWire", "Client", "SuspendingWire", "heed_cancellation", "require_flavour"]
 
-
-pack_command: Any
-try:
-    pack_command = import_module("hiredis").pack_command
-except ImportError:
-    pack_command = None
 
 LEAST_PATIENCE = 0.001
 """Seconds of a socket's timeout: 0 would mean not to block at all, and an answer that is there already must
 be read."""
 
-Node = tuple[str, int]
-"""Host and port of a cluster's node."""
+UNKNOWN_NODE = "a node that the cluster sends calls to is not known here yet"
 
 
 class Client(Protocol):
@@ -98,58 +83,6 @@ def require_flavour(client: object, *, is_async: bool) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """The exceptions of one client library, by what they say about the call.
-
-    Attributes:
-        refused: The server answered with an error; of these:
-        no_script: it does not have the script cached;
-        ask: another node serves the slot (ASK, and MOVED, which is a kind of it);
-        not_now: nothing was executed, and later it may be.
-        broken: No answer: the connection could not be made, broke, or timed out.
-        topology: What makes another look at the cluster's slots worth while.
-        timed_out: Raised when the call's own deadline passes.
-        lost: Raised when the connection breaks.
-        read_only: The server does not take writes: it is a replica.
-    """
-
-    refused: type[Exception]
-    no_script: type[Exception]
-    ask: type[Exception]
-    not_now: tuple[type[Exception], ...]
-    broken: tuple[type[Exception], ...]
-    topology: tuple[type[Exception], ...]
-    timed_out: type[Exception]
-    moved: type[Exception]
-    lost: type[Exception]
-    read_only: type[Exception]
-
-    @classmethod
-    def of(cls, client: object) -> Faults:
-        """Find the exceptions of the library that ``client`` comes from."""
-        roots = [base.__module__.partition(".")[0] for base in type(client).__mro__]
-        library = "valkey" if "valkey" in roots else "redis"
-        errors: Any = import_module(f"{library}.exceptions")
-        busy = (errors.TryAgainError, errors.ClusterDownError, errors.MasterDownError)
-        return cls(
-            refused=errors.ResponseError,
-            no_script=errors.NoScriptError,
-            ask=errors.AskError,
-            not_now=(*busy, errors.BusyLoadingError),
-            broken=(errors.ConnectionError, errors.TimeoutError, OSError),
-            topology=(errors.MovedError, errors.ClusterDownError, errors.ConnectionError),
-            timed_out=errors.TimeoutError,
-            moved=errors.MovedError,
-            lost=errors.ConnectionError,
-            read_only=errors.ReadOnlyError,
-        )
-
-    def asked_node(self, redirect: Any) -> Node | None:
-        """Name the node of an ASK; ``None`` for a MOVED, which wants the slots looked up anew."""
-        return None if isinstance(redirect, self.moved) else (redirect.host, redirect.port)
-
-
 @cache
 def _parameters(function: Hashable) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(cast("Any", function)).parameters)
@@ -166,29 +99,11 @@ def _takes_timeout(connection: Any) -> bool:
     return "timeout" in _parameters(type(connection).read_response)
 
 
-def _send(connection: Any, words: tuple[Word, ...]) -> None:
-    """Send a command; packed as the library would, which looks at every word once more before it does."""
-    packer = getattr(connection, "_command_packer", None)
-    if pack_command is not None and type(packer).__name__ == "HiredisRespSerializer":
-        connection.send_packed_command((pack_command(words),))
-    else:
-        connection.send_command(*words)
-
-
-@contextlib.contextmanager
-def _socket_timeout(connection: Any, seconds: float) -> Iterator[None]:
-    """Bound the reads of a block where the library knows but one timeout a connection."""
-    socket: Any = getattr(connection, "_sock", None)
-    if not hasattr(socket, "settimeout"):
-        yield  # fakeredis, which answers at once
-        return
-    usual = socket.gettimeout()
-    socket.settimeout(seconds)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            socket.settimeout(usual)
+def _idle(home: Any) -> list[Any]:
+    """List the connections that wait in a pool, or at a cluster's node, for their next use."""
+    waiting = [getattr(home, "_available_connections", ()), getattr(home, "_free", ())]
+    queue = getattr(getattr(home, "pool", None), "queue", ())
+    return [connection for some in (*waiting, queue) for connection in [*some] if connection is not None]
 
 
 @contextlib.contextmanager
@@ -219,7 +134,13 @@ class BlockingWire:
     async def take(self, key: str | None, node: Node | None, *, within: float = inf) -> Line:
         """See ``Wire``."""
         pool = self._pool(key, node)
-        return self._parking.find(pool) or self._connecting.connect(pool, _pool_args(pool), within)
+        line = self._parking.find(pool)
+        if line is None:
+            return self._connecting.connect(pool, _pool_args(pool), within)
+        if is_checkup_due(line.connection):
+            line.give_back()
+            return self._connecting.connect(pool, _pool_args(pool), within)
+        return line
 
     def _pool(self, key: str | None, node: Node | None) -> Any:
         client = self._client
@@ -231,23 +152,35 @@ class BlockingWire:
             target = client.get_node_from_key(key)
         else:
             target = client.get_default_node()
+        if target is None:
+            raise self.faults.lost(UNKNOWN_NODE)
         connect = getattr(client, "get_redis_connection", None) or client.get_valkey_connection
         return connect(target).connection_pool
 
-    async def ask(self, line: Line, words: tuple[Word, ...], seconds: float, *, asking: bool) -> Reply:
+    async def ask(
+        self, line: Line, words: tuple[Word, ...], seconds: float, *, asking: bool, silence: float = inf
+    ) -> Reply:
         """See ``Wire``."""
-        connection, limit = line.connection, max(seconds, LEAST_PATIENCE)
+        connection, limit = line.connection, max(min(seconds, silence), LEAST_PATIENCE)
         try:
             if _takes_timeout(connection):
-                return self._exchange(connection, words, asking=asking, timeout=limit)
-            with _socket_timeout(connection, limit):
-                return self._exchange(connection, words, asking=asking)
-        except self.faults.refused:
+                return self._exchange(connection, words, limit, asking=asking, timeout=limit)
+            with socket_timeout(connection, limit):
+                return self._exchange(connection, words, limit, asking=asking)
+        except self.faults.refused as refusal:
+            if isinstance(refusal, self.faults.read_only):
+                self._leave(line)
             raise
         except BaseException:
             # A reply may still come; whoever used this connection next would read it as theirs.
             connection.disconnect()
             raise
+
+    def _leave(self, line: Line) -> None:
+        """Hang up on a server that takes no writes, also where that has yet to be found out."""
+        self._parking.clear()
+        for connection in (line.connection, *_idle(line.pool)):
+            connection.disconnect()
 
     async def ask_together(
         self, line: Line, several: Sequence[tuple[Word, ...]], seconds: float
@@ -255,27 +188,34 @@ class BlockingWire:
         """See ``Road``."""
         connection, until = line.connection, uptime() + seconds
         try:
-            connection.send_packed_command(connection.pack_commands(several))
-            return [self._read(connection, until) for _ in several]
+            packed = connection.pack_commands(several)
+            with bounded(connection, sum(map(len, packed)), max(seconds, LEAST_PATIENCE)):
+                connection.send_packed_command(packed)
+            replies = [self._read(connection, until) for _ in several]
         except BaseException:
             connection.disconnect()
             raise
+        if any(isinstance(reply, self.faults.read_only) for reply in replies):
+            self._leave(line)
+        return replies
 
     def _read(self, connection: Any, until: float) -> Reply:
         limit = max(until - uptime(), LEAST_PATIENCE)
         try:
             if _takes_timeout(connection):
                 return connection.read_response(disable_decoding=True, timeout=limit)
-            with _socket_timeout(connection, limit):
+            with socket_timeout(connection, limit):
                 return connection.read_response(disable_decoding=True)
         except self.faults.refused as refusal:
             return refusal
 
-    def _exchange(self, connection: Any, words: tuple[Word, ...], *, asking: bool, **limit: float) -> Reply:
+    def _exchange(
+        self, connection: Any, words: tuple[Word, ...], seconds: float, *, asking: bool, **limit: float
+    ) -> Reply:
         if asking:
             connection.send_command("ASKING")
             connection.read_response(**limit)
-        _send(connection, words)
+        send(connection, words, seconds)
         reply: Reply = connection.read_response(disable_decoding=True, **limit)
         return reply
 
@@ -283,11 +223,12 @@ class BlockingWire:
         """See ``Wire``."""
         self._parking.leave(line)
 
-    async def refresh(self) -> None:
-        """See ``Wire``."""
+    async def refresh(self, *, within: float = inf) -> None:
+        """See ``Wire``. Where no node can tell, the next attempt says so."""
         if self.is_cluster:
             self._parking.clear()
-            self._client.nodes_manager.initialize()
+            with contextlib.suppress(*self.faults.broken):
+                self._connecting.run(self._client.nodes_manager.initialize, within)
 
     async def close(self, owned: Opened | None) -> None:
         """See ``Wire``."""
@@ -308,9 +249,10 @@ class SuspendingWire:
         self.faults = Faults.of(client)
 
     async def take(self, key: str | None, node: Node | None, *, within: float = inf) -> tuple[Any, Any]:
-        """See ``Wire``. The port that runs this keeps the deadline."""
-        del within
-        return await self.borrow(await self.home(key, node))
+        """See ``Wire``."""
+        with move_on_after(within):
+            return await self.borrow(await self.home(key, node))
+        raise self.faults.timed_out(f"no connection within {within:g} s")
 
     async def home(self, key: str | None, node: Node | None, *, within: float = inf) -> Any:
         """Find where connections come from: the client's pool, or in a cluster a node.
@@ -327,10 +269,14 @@ class SuspendingWire:
             if scope.cancelled_caught:
                 raise self.faults.timed_out(f"the cluster was not reached within {within:g} s")
         if node is not None:
-            return client.get_node(*node)
-        if key is not None:
-            return client.get_node_from_key(key)
-        return client.get_default_node()
+            found = client.get_node(*node)
+        elif key is not None:
+            found = client.get_node_from_key(key)
+        else:
+            found = client.get_default_node()
+        if found is None:
+            raise self.faults.lost(UNKNOWN_NODE)
+        return found
 
     async def borrow(self, home: Any) -> tuple[Any, Any]:
         """Get a live connection from a pool or a node."""
@@ -345,32 +291,60 @@ class SuspendingWire:
         return home, connection
 
     async def ask(
-        self, line: tuple[Any, Any], words: tuple[Word, ...], seconds: float, *, asking: bool
+        self,
+        line: tuple[Any, Any],
+        words: tuple[Word, ...],
+        seconds: float,
+        *,
+        asking: bool,
+        silence: float = inf,
     ) -> Reply:
-        """See ``Wire``. The port that runs this keeps the deadline."""
-        del seconds
-        _, connection = line
+        """See ``Wire``."""
+        limit = min(seconds, silence)
+        with move_on_after(limit):
+            return await self._exchange(line, words, asking=asking)
+        raise self.faults.timed_out(f"no answer within {limit:g} s")
+
+    async def _exchange(self, line: tuple[Any, Any], words: tuple[Word, ...], *, asking: bool) -> Reply:
+        home, connection = line
         try:
             if asking:
                 await connection.send_command("ASKING")
                 await connection.read_response()
             await connection.send_command(*words)
             reply: Reply = await connection.read_response(disable_decoding=True)
-        except self.faults.refused:
+        except self.faults.refused as refusal:
+            if isinstance(refusal, self.faults.read_only):
+                await self.hang_up(connection, *_idle(home))
             raise
         except BaseException:
             # A reply may still come; whoever used this connection next would read it as theirs.
-            with CancelScope(shield=True):
-                await connection.disconnect(nowait=True)
+            await self.hang_up(connection)
             raise
         return reply
+
+    async def leave(self, home: Any) -> None:
+        """Hang up on a server that takes no writes, where that has yet to be found out."""
+        await self.hang_up(*_idle(home))
+
+    async def hang_up(self, *connections: Any) -> None:
+        """Close connections, whoever is cancelled meanwhile."""
+        with CancelScope(shield=True):
+            for connection in connections:
+                await connection.disconnect(nowait=True)
 
     async def ask_together(
         self, line: tuple[Any, Any], several: Sequence[tuple[Word, ...]], seconds: float
     ) -> list[Reply]:
-        """See ``Road``. The port that runs this keeps the deadline."""
-        del seconds
-        _, connection = line
+        """See ``Road``."""
+        with move_on_after(seconds):
+            return await self._exchange_together(line, several)
+        raise self.faults.timed_out(f"no answers within {seconds:g} s")
+
+    async def _exchange_together(
+        self, line: tuple[Any, Any], several: Sequence[tuple[Word, ...]]
+    ) -> list[Reply]:
+        home, connection = line
         replies: list[Reply] = []
         try:
             await connection.send_packed_command(connection.pack_commands(several))
@@ -380,9 +354,10 @@ class SuspendingWire:
                 except self.faults.refused as refusal:
                     replies.append(refusal)
         except BaseException:
-            with CancelScope(shield=True):
-                await connection.disconnect(nowait=True)
+            await self.hang_up(connection)
             raise
+        if any(isinstance(reply, self.faults.read_only) for reply in replies):
+            await self.hang_up(connection, *_idle(home))
         return replies
 
     async def give(self, line: tuple[Any, Any]) -> None:
@@ -398,10 +373,11 @@ class SuspendingWire:
             if inspect.isawaitable(given):
                 await given
 
-    async def refresh(self) -> None:
-        """See ``Wire``."""
+    async def refresh(self, *, within: float = inf) -> None:
+        """See ``Wire``. Where no node can tell, the next attempt says so."""
         if self.is_cluster:
-            await self._client.nodes_manager.initialize()
+            with contextlib.suppress(*self.faults.broken), move_on_after(within):
+                await self._client.nodes_manager.initialize()
 
     async def close(self, owned: Opened | None) -> None:
         """See ``Wire``."""

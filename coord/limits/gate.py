@@ -210,7 +210,7 @@ class Gate:
 
     async def _ask(self, verb: str, operand: int, group: Group) -> Answer | None:
         """Ask the server; ``None`` if it could not be asked and there is a fallback."""
-        call = self.room.call(verb, operand, group)
+        call = self.room.call(verb, operand, group, once=self._on_error != "raise")
         if self._on_error == "raise":
             return await self._port.run(call, timeout=self._budget)
         breaker = self.room.breaker

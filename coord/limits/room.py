@@ -131,12 +131,14 @@ class LimitRoom:
         for stock in list(self._stocks.values()):
             await stock.give_back()
 
-    def call(self, verb: str, operand: int, items: Sequence[Item], marks: Sequence[str] = ()) -> Call[Answer]:
-        """Make the call that applies a verb to some limits."""
+    def call(
+        self, verb: str, operand: int, items: Sequence[Item], marks: Sequence[str] = (), *, once: bool = False
+    ) -> Call[Answer]:
+        """Make the call that applies a verb to some limits; ``once``: where a fallback stands ready."""
         if len(items) == 1 and verb in DECISIONS:
             policy, _, key, cost = items[0]
             return (LOOKS if verb == "look" else OF_ONE)[policy.words[0]](
-                (key,), verb, str(operand), str(cost), *policy.alone
+                (key,), verb, str(operand), str(cost), *policy.alone, once=once
             )
         words = [verb, operand, *words_of(items)]
         keys = [item.key for item in items]
@@ -144,7 +146,7 @@ class LimitRoom:
         if len(items) > 1:
             count = len(items)
             script = Script("limit_apply", lambda reply: _answer(reply, count), verb == "look")
-        return script(keys, *words, *marks)
+        return script(keys, *words, *marks, once=once)
 
     def denials(self, policy: Policy) -> Denials:
         """Find what is remembered of a policy's denials."""

@@ -9,9 +9,9 @@ import redis
 import redis.asyncio
 
 from coord._engine.courier import Courier
+from coord._engine.faults import Faults
 from coord._engine.port import step
 from coord._engine.script import Command
-from coord._engine.wires import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,7 @@ class ScriptedWire:
         self.nodes: list[Any] = []
         self.taken = 0
         self.refreshed = 0
+        self.silences: list[float] = []
 
     async def take(self, key: str | None, node: Any, *, within: float = 0) -> object:
         if self.answers and isinstance(self.answers[0], tuple):
@@ -41,8 +42,9 @@ class ScriptedWire:
         self.nodes.append(node)
         return object()
 
-    async def ask(self, line: object, words: Any, seconds: float, *, asking: bool) -> Any:
+    async def ask(self, line: object, words: Any, seconds: float, *, asking: bool, silence: float = 0) -> Any:
         self.sent.append(words)
+        self.silences.append(silence)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -51,7 +53,7 @@ class ScriptedWire:
     async def give(self, line: object) -> None:
         self.taken -= 1
 
-    async def refresh(self) -> None:
+    async def refresh(self, *, within: float = 0) -> None:
         self.refreshed += 1
 
     async def close(self, owned: object) -> None: ...
@@ -70,8 +72,15 @@ class World:
         self.time += seconds
 
 
-def deliver(wire: ScriptedWire, call: Any, seconds: float = 10) -> Any:
-    world = World()
+class SameAgain(list[Any]):
+    """Answers that never come to an end."""
+
+    def pop(self, _: Any = 0) -> Any:
+        return self[0]
+
+
+def deliver(wire: ScriptedWire, call: Any, seconds: float = 10, world: World | None = None) -> Any:
+    world = world or World()
     try:
         return step(Courier(wire, world.now, world.sleep).deliver(call, seconds))
     finally:

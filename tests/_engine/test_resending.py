@@ -17,9 +17,10 @@ import redis.asyncio
 from redis import exceptions as errors
 
 from coord import AsyncCoord, Coord
-from coord._engine.courier import ATTEMPTS, NOT_EXECUTED, UNKNOWN
+from coord._engine.courier import NOT_EXECUTED, UNKNOWN, Courier
+from coord._engine.port import step
 from coord._engine.script import Script
-from tests._engine.scripted import SAFE, UNSAFE, ScriptedWire, deliver
+from tests._engine.scripted import SAFE, UNSAFE, SameAgain, ScriptedWire, World, deliver
 from tests.support import servers
 from tests.support.keys import keys_of
 
@@ -101,9 +102,12 @@ def test_no_connection_means_not_sent_and_any_call_tries_again(loss: Exception) 
     assert deliver(wire, UNSAFE(["k"])) == 1
     assert len(wire.sent) == 1
 
-    wire = ScriptedWire(*[(type(loss)("no connection"),) for _ in range(9)])
+    wire = ScriptedWire()
+    wire.answers = SameAgain([(type(loss)("no connection"),)])
+    world = World()
     with pytest.raises(type(loss)) as unsent:
-        deliver(wire, UNSAFE(["k"]))
+        deliver(wire, UNSAFE(["k"]), 2, world)
+    assert 1.9 < world.time < 2
     assert wire.sent == []
     assert unsent.value.__notes__ == [NOT_EXECUTED]
 
@@ -116,12 +120,71 @@ def test_a_server_that_says_later_did_nothing_and_any_call_tries_again(busy: Exc
     assert len(wire.sent) == 3
 
 
-def test_attempts_end() -> None:
-    wire = ScriptedWire(*[errors.ConnectionError("reset")] * 9)
-    with pytest.raises(errors.ConnectionError):
-        deliver(wire, SAFE(["k"]))
+@pytest.mark.parametrize(
+    "again",
+    [
+        *NOT_NOW, errors.ConnectionError("reset"), errors.NoScriptError("NOSCRIPT"),
+        errors.AskError("7 127.0.0.1:7001"), errors.MovedError("7 127.0.0.1:7001"),
+    ],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_what_goes_on_for_ever_ends_by_the_deadline_after_few_attempts(again: Exception) -> None:
+    wire, world = ScriptedWire(), World()
+    wire.answers = SameAgain([again])
+    with pytest.raises(type(again)):
+        deliver(wire, SAFE(["k"]), 2, world)
 
-    assert len(wire.sent) == ATTEMPTS
+    assert 1.9 < world.time < 2, "it is asked until the end"
+    assert 5 < len(wire.sent) < 30, "with pauses that grow"
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_who_is_not_let_in_is_told_at_once(repeatable: bool) -> None:
+    denied = errors.AuthenticationError("NOAUTH Authentication required.")
+    for answer in (denied, (denied,)):
+        wire = ScriptedWire(answer)
+        with pytest.raises(errors.AuthenticationError):
+            deliver(wire, SAFE(["k"]) if repeatable else UNSAFE(["k"]))
+        assert wire.answers == []
+
+
+@pytest.mark.parametrize("trouble", [*NOT_NOW, (errors.ConnectionError("refused"),)], ids=repr)
+def test_where_a_fallback_stands_ready_one_attempt_is_all(trouble: Any) -> None:
+    wire = ScriptedWire(trouble, 1)
+    with pytest.raises((errors.RedisError, OSError)):
+        deliver(wire, SCRIPT(["k"], once=True))
+
+    wire = ScriptedWire(errors.NoScriptError("NOSCRIPT"), errors.MovedError("7 127.0.0.1:7002"), 1)
+    assert deliver(wire, SCRIPT(["k"], once=True)) == 1, "to be sent on is the same attempt"
+
+
+def test_what_may_be_repeated_keeps_half_of_its_time_for_a_second_connection() -> None:
+    wire = ScriptedWire(errors.TimeoutError("silence"), 1)
+    assert deliver(wire, SAFE(["k"]), 2) == 1
+    assert wire.silences[0] == 1
+    assert 1.9 < wire.silences[1] < 2, "no third attempt is provided for"
+
+    wire = ScriptedWire(1)
+    assert deliver(wire, UNSAFE(["k"]), 2) == 1
+    assert wire.silences == [2], "what may not be repeated has nothing to keep time for"
+
+
+def test_a_courier_knows_whether_a_server_has_ever_answered() -> None:
+    refused = (errors.ConnectionError("refused"),)
+    for answers, answered in (
+        ((refused,), False),
+        ((errors.TimeoutError("silence"),), False),
+        ((errors.BusyLoadingError("LOADING"),), True),
+        ((errors.ResponseError("ERR"),), True),
+        ((1,), True),
+    ):
+        world = World()
+        wire = ScriptedWire()
+        wire.answers = SameAgain(answers)
+        courier = Courier(wire, world.now, world.sleep)
+        with contextlib.suppress(errors.RedisError):
+            step(courier.deliver(SAFE(["k"]), 1))
+        assert courier.answered is answered, answers
 
 
 def test_no_attempt_begins_after_the_deadline() -> None:
@@ -153,6 +216,13 @@ def test_redirects_are_followed() -> None:
     wire = ScriptedWire(moved, 1)
     assert deliver(wire, UNSAFE(["k"])) == 1
     assert wire.nodes == [None, None]
+    assert wire.refreshed == 1
+
+
+def test_a_replica_is_asked_again_and_the_slots_are_looked_up() -> None:
+    wire = ScriptedWire(errors.ReadOnlyError("READONLY"), 1)
+
+    assert deliver(wire, UNSAFE(["k"])) == 1
     assert wire.refreshed == 1
 
 
