@@ -51,7 +51,7 @@ _mutexes: dict[int, weakref.ref[Mutex]] = {}
 _owners: dict[int, Callable[[], Callable[[], object] | None]] = {}
 _clients: dict[int, weakref.ref[Any]] = {}
 _taken: list[Mutex] = []
-_turn = threading.Lock()
+_turn = threading.RLock()
 _forks_here = 0
 """Which thread has the turn, and is about to fork or has done so."""
 _is_watched: bool = False
@@ -102,10 +102,11 @@ def renew_in_child(client: object) -> None:
 
 def _note(where: dict[int, Any], reference: Callable[..., Any], thing: object) -> None:
     global _is_watched  # noqa: PLW0603  # a process has one hook, from the first thing on that needs it
-    if not _is_watched:
-        _is_watched = True
-        os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
-    number = next(_numbers)
+    with _turn:
+        if not _is_watched:
+            _is_watched = True
+            os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+        number = next(_numbers)
     where[number] = reference(thing, lambda _: where.pop(number, None))
 
 
@@ -141,7 +142,7 @@ def _in_child() -> None:
     if not taken:
         _taken.clear()  # they are of another thread, which has forked at the same time
     _free_all()
-    _turn, _forks_here = threading.Lock(), 0
+    _turn, _forks_here = threading.RLock(), 0
     for mutex in _living(_mutexes):
         if id(mutex) not in taken:
             mutex.renew()

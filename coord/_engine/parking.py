@@ -105,19 +105,16 @@ class Parking:
 
     def leave(self, line: Line) -> None:
         """Park a connection, or give it back if it cannot stay."""
-        lines = self._lines.get(line.pool)
+        pool = line.pool
+        lines = self._lines.get(pool)
         if lines is None:
-            lines = self._lines.setdefault(line.pool, [])
-        if (
-            self._is_open
-            and len(lines) < getattr(line.pool, "max_connections", 0) // SHARE
-            and line.is_watched()
-        ):
+            lines = self._lines.setdefault(pool, [])
+        if self._is_open and len(lines) < getattr(pool, "max_connections", 0) // SHARE and line.is_watched():
             lines.append(line)
         else:
             line.give_back()
-        if not self._is_open:
-            self.clear()  # closed in between
+        if not self._is_open or self._lines.get(pool) is not lines:
+            _give_back({pool: lines})  # all were given back in between
 
     def clear(self) -> None:
         """Give all connections back."""
@@ -130,11 +127,11 @@ class Parking:
 
 
 def _give_back(lines: dict[Any, list[Line]]) -> None:
-    for parked in list(lines.values()):
+    for pool in list(lines):
+        parked = lines.pop(pool, None)  # first, so that who parks in it can tell
         while parked:
             try:
                 line = parked.pop()
             except IndexError:
                 break
             line.give_back()
-    lines.clear()

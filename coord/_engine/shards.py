@@ -48,6 +48,7 @@ ASKED = ("SSUBSCRIBE", "SUBSCRIBE")
 CONFIRMED = ("ssubscribe", "subscribe")
 PUBLISHED = ("smessage", "message")
 CANCELLED = ("sunsubscribe", "unsubscribe")
+CLOSED = "this connection for messages was closed, or cut short in a request"
 
 
 def place_of(wire: BlockingWire | SuspendingWire, channel: str) -> Place:
@@ -82,6 +83,8 @@ class _ShardTap:
     async def _ask(self, verb: str, channel: str) -> None:
         connection = await self._opened()
         async with self._turns:
+            if self._failed:  # meanwhile, and the connection is in its pool
+                raise ConnectionError(CLOSED)
             self._asked.append((verb, channel))
             try:
                 await self._say(connection, verb, channel)
@@ -92,7 +95,7 @@ class _ShardTap:
     async def _opened(self) -> Any:
         async with self._turns:
             if self._failed:
-                raise ConnectionError("this connection for messages was closed, or cut short in a request")
+                raise ConnectionError(CLOSED)
             if self._line is None:
                 if self._place is not None and self._wire._client.get_node(*self._place) is None:
                     raise ConnectionError(f"{self._place} is no longer a node of the cluster")

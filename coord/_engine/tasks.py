@@ -16,7 +16,7 @@ import anyio.to_thread
 from coord._engine.coalescing import CoalescingWire
 from coord._engine.convoys import deliver_together
 from coord._engine.courier import Courier
-from coord._engine.forks import forget_in_child
+from coord._engine.forks import Mutex, forget_in_child
 from coord._engine.guards import TaskGuard
 from coord._engine.port import Outcome, all_of, step
 from coord._engine.shards import SuspendingShardTap, place_of
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["TaskPort"]
 
 T = TypeVar("T")
+
+_first = Mutex()
+"""Decides between event loops of several threads that use a port for the first time at once."""
 
 
 class _TaskSignal:
@@ -128,7 +131,8 @@ class TaskPort:
         del waits
         here = asyncio.get_running_loop()
         if self._loop is None:
-            self._loop = here
+            with _first:
+                self._loop = self._loop or here
         if self._loop is not here:
             state = "has ended" if self._loop.is_closed() else "is another than this"
             raise RuntimeError(

@@ -63,6 +63,7 @@ class ThreadPort:
         self._owned = owned
         self.call_timeout = call_timeout
         self._closed = False
+        self._mutex = Mutex()
         self._me = threading.local()
         self._numbers = itertools.count(1)
         self._loops: list[threading.Thread] = []
@@ -95,7 +96,8 @@ class ThreadPort:
         except (
             AttributeError
         ):  # this thread has not asked before; its ident may be that of one that has ended
-            number = self._me.number = next(self._numbers)
+            with self._mutex:  # a count gives a number twice to threads that no GIL keeps apart
+                number = self._me.number = next(self._numbers)
         return number
 
     def admit(self, *, waits: bool = False) -> None:
@@ -162,17 +164,19 @@ class ThreadPort:
 
     def _crew(self) -> ThreadPoolExecutor:
         """Find the threads that run flows beside their caller; a forked child has none of its parent's."""
-        if self._racers is None or self._racers[0] != os.getpid():
-            self._racers = os.getpid(), ThreadPoolExecutor(MOST_RACERS, "coord race")
-        return self._racers[1]
+        with self._mutex:
+            if self._racers is None or self._racers[0] != os.getpid():
+                self._racers = os.getpid(), ThreadPoolExecutor(MOST_RACERS, "coord race")
+            return self._racers[1]
 
     def spawn(self, loop: Callable[[], Coroutine[object, None, None]], name: str) -> Callable[[], bool]:
         """See ``Port``. A daemon thread."""
         if sys.is_finalizing():
             raise RuntimeError("the interpreter ends: no thread can be started any more")
         thread = threading.Thread(target=lambda: step(loop()), name=name, daemon=True)
-        self._loops = [*filter(threading.Thread.is_alive, self._loops), thread]
-        thread.start()
+        with self._mutex:  # one that is not started yet does not look alive
+            thread.start()
+            self._loops = [*filter(threading.Thread.is_alive, self._loops), thread]
         return thread.is_alive
 
     async def aside(self) -> Port:

@@ -32,6 +32,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from coord._engine.embedded import EmbeddedServer
+from coord._engine.forks import Mutex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,6 +56,7 @@ SCHEMES = "redis, rediss, unix, redis+sentinel, redis+cluster, embedded, memory"
 ENCODE = "in a user name or password, each of / # ? @ : % must be percent-encoded"
 
 _memory: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+_memory_mutex = Mutex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,8 @@ def _open_memory(wanted: _Wanted) -> Client | AsyncClient:
         raise ImportError("memory:// runs on fakeredis: pip install 'coord[memory]'") from None
     server: Any = fakeredis.FakeServer()
     if wanted.parts.netloc:
-        server = _memory.setdefault(wanted.parts.netloc, server)
+        with _memory_mutex:
+            server = _memory.setdefault(wanted.parts.netloc, server)
     client: Client | AsyncClient = (
         fakeredis.FakeAsyncRedis(server=server) if wanted.is_async else fakeredis.FakeRedis(server=server)
     )

@@ -126,7 +126,9 @@ class Wakeups:
             if tap is None:
                 return None
             self._queues.setdefault(channel, []).append(waiter)
-            known = channel in self._subscribed
+            # Whoever connects anew asks for the channels of all who wait by then.
+            known = self._is_lost or channel in self._subscribed
+            self._subscribed.add(channel)  # before it is asked for: the answer may be that it has moved
             if channel in self._confirmed and not looks:
                 waiter.signal.set()
         if known:
@@ -147,14 +149,13 @@ class Wakeups:
                 self._listens = self._port.spawn(self._listen, "coord wake-ups")
 
     async def _subscribe(self, tap: Tap, channel: str) -> None:
-        with self._mutex:
-            self._subscribed.add(channel)  # before it is asked for: the answer may be that it has moved
         try:
             await tap.subscribe(channel)
         except BaseException as error:
             with self._mutex:
-                self._subscribed.discard(channel)
-                self._is_lost = True
+                if tap is self._tap:
+                    self._subscribed.discard(channel)
+                    self._is_lost = True
             if not isinstance(error, Exception):
                 raise
             # The listener tries again; meanwhile the fallback has to do.
@@ -235,6 +236,7 @@ class Wakeups:
 
     def _forget(self) -> None:
         self._tap = None
+        self._is_lost = False
         self._listens = bool
         self._subscribed.clear()
         self._confirmed.clear()
@@ -267,6 +269,7 @@ class Wakeups:
 
     async def _reconnect(self, broken: Tap) -> None:
         """Listen anew on another connection, and wake everyone: messages may have been lost."""
+        self._is_lost = True
         try:
             await broken.close()
         except Exception as error:  # noqa: BLE001  # it is broken
@@ -278,6 +281,7 @@ class Wakeups:
             self._confirmed.clear()
             self._tap = tap = self._port.tap(self._place)
             channels = [channel for channel, queue in self._queues.items() if queue]
+            self._subscribed.update(channels)
         for channel in channels:
             if tap is not None and not self._is_lost:
                 await self._subscribe(tap, channel)
@@ -303,6 +307,7 @@ class Wakeups:
                 self._is_lost = True
                 return
             if channel in self._queues:  # somebody came in between, whose subscription this has undone
+                self._subscribed.add(channel)
                 await self._subscribe(tap, channel)
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from coord.limits.decision import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from coord._engine.port import Port
     from coord.limits.policy import Item, Policy
@@ -41,9 +42,14 @@ MOST_KEYS = 10_000
 
 
 class Breaker:
-    """Says whether it is worth while to ask the server. Closed at first, as an electric one."""
+    """Says whether it is worth while to ask the server. Closed at first, as an electric one.
 
-    def __init__(self) -> None:
+    Args:
+        mutex: Keeps threads apart.
+    """
+
+    def __init__(self, mutex: AbstractContextManager[object]) -> None:
+        self._mutex = mutex
         self._failures = 0
         self._open_until = 0.0
 
@@ -51,15 +57,17 @@ class Breaker:
         """Say whether to ask now; while it is open, one caller each second may."""
         if self._failures < TRIES:
             return True
-        if now < self._open_until:
-            return False
-        self._open_until = now + REST
-        return True
+        with self._mutex:
+            if now < self._open_until:
+                return False
+            self._open_until = now + REST
+            return True
 
     def failed(self, now: float) -> None:
         """Note that the server could not be asked."""
-        self._failures += 1
-        self._open_until = now + REST
+        with self._mutex:
+            self._failures += 1
+            self._open_until = now + REST
 
     def worked(self) -> None:
         """Note that the server answered."""

@@ -85,15 +85,6 @@ MOST_POLICIES = 1000
 T = TypeVar("T")
 
 
-def _kept(found: dict[Policy, T], policy: Policy, make: Callable[[], T]) -> T:
-    """Find what belongs to a policy, or make it; for limiters made on each call, only so many are kept."""
-    if policy not in found:
-        while len(found) >= MOST_POLICIES:
-            found.pop(next(iter(found)), None)
-        found[policy] = make()
-    return found[policy]
-
-
 APPLY = Script("limit_apply", parse=_one, repeatable=False)
 BUCKET = Script("limit_bucket", parse=_one, repeatable=False)
 FIXED = Script("limit_fixed", parse=_one, repeatable=False)
@@ -121,8 +112,9 @@ class LimitRoom:
     def __init__(self, port: Port, keys: Keys) -> None:
         self.port = port
         self.keys = keys
-        self.breaker = Breaker()
+        self.breaker = Breaker(port.mutex())
         self.log = logging.getLogger("coord")
+        self._mutex = port.mutex()
         self._stocks: dict[Policy, Stock] = {}
         self._denials: dict[Policy, Denials] = {}
 
@@ -150,11 +142,22 @@ class LimitRoom:
 
     def denials(self, policy: Policy) -> Denials:
         """Find what is remembered of a policy's denials."""
-        return _kept(self._denials, policy, lambda: Denials(self.port))
+        return self._kept(self._denials, policy, lambda: Denials(self.port))
 
     def stock(self, policy: Policy) -> Stock:
         """Find what was taken in advance of a policy."""
-        return _kept(self._stocks, policy, lambda: Stock(self, policy))
+        return self._kept(self._stocks, policy, lambda: Stock(self, policy))
+
+    def _kept(self, found: dict[Policy, T], policy: Policy, make: Callable[[], T]) -> T:
+        """Find what belongs to a policy, or make it; only so many, for limiters made on each call."""
+        kept = found.get(policy)
+        if kept is not None:
+            return kept
+        made = make()
+        with self._mutex:
+            while len(found) >= MOST_POLICIES and policy not in found:
+                del found[next(iter(found))]
+            return found.setdefault(policy, made)
 
     def forget(self, items: Sequence[Item]) -> None:
         """Forget the denials of limits that were given something back, whatever the policy."""

@@ -19,10 +19,9 @@ Source: M. Kleppmann, "How to do distributed locking" (2016).
 
 from __future__ import annotations
 
-import itertools
 import secrets
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coord._engine.checks import integer, millis, seconds
@@ -33,8 +32,6 @@ from coord._engine.script import Command, Script
 from coord.errors import StaleFence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from coord._engine.checks import Seconds
     from coord._engine.keys import Keys
     from coord._engine.port import Port
@@ -62,12 +59,26 @@ class FencedValue:
     fence: int | None
 
 
-@dataclass(frozen=True, slots=True)
 class Writer:
-    """Numbers the writes of one lease, or of whoever writes without one here."""
+    """Numbers the writes of one lease, or of whoever writes without one here.
 
-    name: str = field(default_factory=lambda: secrets.token_hex(8))
-    turns: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    Args:
+        port: Keeps threads apart.
+
+    Attributes:
+        name: What tells it from all others.
+    """
+
+    def __init__(self, port: Port) -> None:
+        self.name = secrets.token_hex(8)
+        self._mutex = port.mutex()
+        self._last = 0
+
+    def next_turn(self) -> int:
+        """Give the next write its number."""
+        with self._mutex:
+            self._last += 1
+            return self._last
 
 
 def _applied(reply: Reply) -> tuple[bool, FencedValue]:
@@ -94,7 +105,7 @@ class AsyncFenced:
     def __init__(self, port: Port, keys: Keys, name: str) -> None:
         self._port = port
         self._key = keys("fenced", name)
-        self._writer = Writer()
+        self._writer = Writer(port)
         self.name = name
 
     def __repr__(self) -> str:
@@ -168,7 +179,7 @@ class AsyncFenced:
         integer(fence, "fence", at_least=1)
         data = value.encode() if isinstance(value, str) else value
         by = self._writer
-        call = _APPLY((self._key,), action, fence, millis(MEMORY), data, ttl, by.name, next(by.turns))
+        call = _APPLY((self._key,), action, fence, millis(MEMORY), data, ttl, by.name, by.next_turn())
         done, found = await self._port.run(call)
         if not done:
             raise StaleFence(self.name, fence, found.fence or 0)

@@ -190,8 +190,10 @@ class AsyncLease:
         """
         if not isinstance(value, AsyncFenced):
             value = self._lock._room.fenced(value)
-        self._writer = self._writer or Writer()
-        return AsyncGuarded(value, self.fence, self._writer)
+        writer = self._writer or Writer(self._port)
+        with self._lock._room.mutex:
+            self._writer = writer = self._writer or writer
+        return AsyncGuarded(value, self.fence, writer)
 
     def export(self) -> str:
         """Hand the lock over: return what another process needs to ``adopt()`` it.
@@ -256,7 +258,8 @@ class AsyncLoss:
         limit = patience(timeout)
         port.admit(waits=limit > 0 and not self.is_set())
         until = port.now() + limit
-        lease._signal = signal = lease._signal or port.signal()
+        with lease._lock._room.mutex:
+            lease._signal = signal = lease._signal or port.signal()
         while not self.is_set():
             left = until - port.now()
             if left <= 0:

@@ -69,6 +69,7 @@ class LockRoom:
         self.renewals = Renewals(port, self.renew_all, BATCH if port.one_slot() else 1, self.look_out)
         self.holdings: WeakValueDictionary[tuple[str, int], Holding] = WeakValueDictionary()
         self.known_commands: set[str] = set()
+        self.mutex = port.mutex()
         self._aside: LockRoom | None = None
 
     def close(self) -> None:
@@ -173,7 +174,7 @@ class SharedRoom(LockRoom):
     def __init__(self, room: LockRoom) -> None:
         self.port, self.keys = room.port, room.keys
         self.wakeups, self.renewals, self.holdings = room.wakeups, room.renewals, room.holdings
-        self.known_commands = room.known_commands
+        self.known_commands, self.mutex = room.known_commands, room.mutex
         self._origin = room
 
     async def keeper(self, renew_in: str) -> Renewals:

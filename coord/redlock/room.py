@@ -144,8 +144,8 @@ class QuorumRoom(LockRoom):
         """
         del waiter, on_repeat  # arrivals at different servers are in no common order; and each token ends
         start = self.port.now()
-        self._longest = max(self._longest, ttl)
         with self._mutex:
+            self._longest = max(self._longest, ttl)
             bid = self._bids.setdefault(token, Bid(lock, token, ttl))
             bid.flying += len(self.nodes)
         asked = await self._race([self._ask(node, bid) for node in self.nodes], self._elects(is_grant))
@@ -253,7 +253,8 @@ class QuorumRoom(LockRoom):
 
     async def _renew(self, wanted: list[tuple[LockCalls, str, float]]) -> list[bool]:
         start = self.port.now()
-        self._longest = max(self._longest, *(ttl for _, _, ttl in wanted))
+        with self._mutex:
+            self._longest = max(self._longest, *(ttl for _, _, ttl in wanted))
         patience = self._patience(min(ttl for _, _, ttl in wanted))
         call = renewal([(lock.key, token, ttl) for lock, token, ttl in wanted])
 

@@ -158,3 +158,28 @@ def test_threads_take_turns_with_what_is_parked(shared: redis.Redis, prefix: str
     assert bucket(hub).status("u").remaining == 700
     hub.close()
     assert in_use(shared) == 0
+
+
+def test_one_that_is_parked_while_all_are_given_back_goes_back_too(real_server: str) -> None:
+    """As when a cluster's slots are looked up anew while another thread's call ends."""
+    given: list[object] = []
+
+    class Pool(redis.ConnectionPool):
+        def release(self, connection: Any) -> None:
+            given.append(connection)
+            super().release(connection)
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == "max_connections" and given == [None]:
+                given.clear()
+                place.clear()  # between two steps of the other thread
+            return super().__getattribute__(name)
+
+    pool = Pool.from_url(real_server, max_connections=8)
+    place = parking.Parking()
+    line = parking.Line(pool, pool.get_connection())
+    given.append(None)
+    place.leave(line)
+
+    assert given == [line.connection]
+    pool.disconnect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 from typing import Any
@@ -198,7 +199,7 @@ def test_a_server_that_hangs_costs_the_budget_and_then_nothing(real_server: str,
 
 
 def test_the_breaker_lets_one_try_at_a_time_and_closes_again() -> None:
-    breaker = Breaker()
+    breaker = Breaker(contextlib.nullcontext())
     for now in range(TRIES):
         assert breaker.lets_through(now)
         breaker.failed(now)

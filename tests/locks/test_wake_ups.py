@@ -120,3 +120,45 @@ async def test_channels_that_nobody_waits_on_do_not_pile_up(
             assert len(client.pubsub_channels()) == 1
             await keeper.release()
             await (await waiting).release()
+
+
+def listening(client: Any) -> int:
+    """How many connections have subscribed to something, or have asked to."""
+    return len([one for one in client.client_list(_type="pubsub") if one["sub"] != "0"])
+
+
+async def test_those_who_begin_to_wait_together_share_one_connection(
+    own_server: servers.Process, flavour: str, no_fallback: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each round finds no listener, so that all of them want to make it; who is not woken waits in vain."""
+    monkeypatch.setattr(wakeups, "IDLE", 0.0)
+    monkeypatch.setattr(wakeups, "READ", 0.01)
+    names = [f"n{number}" for number in range(4)]
+    hub: Any = (Coord if flavour == "sync" else AsyncCoord).connect(own_server.url)
+    with redis.Redis(port=own_server.port) as client, Coord.connect(own_server.url) as holder:
+        for _ in range(20):
+            held = [holder.lock(name).acquire() for name in names]
+            start = threading.Barrier(len(names))
+
+            def wait_in_thread(name: str, start: threading.Barrier = start) -> None:
+                start.wait()
+                hub.lock(name).acquire(timeout=10).release()
+
+            async def wait_in_task(name: str) -> None:
+                await (await hub.lock(name).acquire(timeout=10)).release()
+
+            async with anyio.create_task_group() as group:
+                for name in names:
+                    if flavour == "sync":
+                        group.start_soon(anyio.to_thread.run_sync, wait_in_thread, name)
+                    else:
+                        group.start_soon(wait_in_task, name)
+                while len(client.pubsub_channels()) < len(names):
+                    await asyncio.sleep(0.005)
+                assert listening(client) == 1
+                for lease in held:
+                    lease.release()
+            while listening(client):
+                await asyncio.sleep(0.005)
+        assert len(client.client_list()) <= 2 * len(names) + 2  # none was left behind in any round
+    await awaitable(hub).close()
