@@ -19,7 +19,6 @@ Rules
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import sys
 import threading
@@ -27,6 +26,7 @@ import time
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from coord._engine.forks import Mutex
 from coord._engine.parking import Line
 from coord._engine.uptime import uptime
 
@@ -51,6 +51,7 @@ class Connecting:
 
     def __init__(self, timed_out: type[Exception]) -> None:
         self._timed_out = timed_out
+        self._mutex = Mutex()
         self._threads: list[threading.Thread] = []
 
     def connect(self, pool: Any, words: tuple[str, ...], within: float) -> Line:
@@ -76,13 +77,11 @@ class Connecting:
             too_late: What to do with what comes of it later.
         """
         until = uptime() + within
-        self._make_room(until)
         found: Future[T] = Future()
         thread = threading.Thread(
             target=_work, args=(work, found, too_late), name="connecting for coord", daemon=True
         )
-        self._threads.append(thread)
-        thread.start()
+        self._start(thread, until)
         try:
             wait([found], _left(until))
         except BaseException:  # the thread was interrupted
@@ -94,15 +93,18 @@ class Connecting:
         thread.join()  # it has nothing left to do
         return found.result()
 
-    def _make_room(self, until: float) -> None:
+    def _start(self, thread: threading.Thread, until: float) -> None:
         while True:
-            self._threads = [thread for thread in self._threads if thread.is_alive()]
-            if len(self._threads) < MOST:
-                return
+            with self._mutex:
+                self._threads = [one for one in self._threads if one.is_alive()]
+                if len(self._threads) < MOST:
+                    thread.start()
+                    self._threads.append(thread)
+                    return
+                oldest = self._threads[0]
             if not _left(until):
                 raise self._timed_out("no connection in time: too many are being made")
-            with contextlib.suppress(IndexError):
-                self._threads[0].join(_left(until))
+            oldest.join(_left(until))
 
 
 def _left(until: float) -> float:

@@ -140,7 +140,7 @@ async def test_those_who_begin_to_wait_together_share_one_connection(
             held = [holder.lock(name).acquire() for name in names]
             start = threading.Barrier(len(names))
 
-            def wait_in_thread(name: str, start: threading.Barrier = start) -> None:
+            def wait_in_thread(name: str, start: threading.Barrier) -> None:
                 start.wait()
                 hub.lock(name).acquire(timeout=10).release()
 
@@ -150,7 +150,7 @@ async def test_those_who_begin_to_wait_together_share_one_connection(
             async with anyio.create_task_group() as group:
                 for name in names:
                     if flavour == "sync":
-                        group.start_soon(anyio.to_thread.run_sync, wait_in_thread, name)
+                        group.start_soon(anyio.to_thread.run_sync, wait_in_thread, name, start)
                     else:
                         group.start_soon(wait_in_task, name)
                 while len(client.pubsub_channels()) < len(names):
