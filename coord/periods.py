@@ -143,6 +143,16 @@ class Calendar:
         self._retain = None if retain is None else seconds(retain, "retain", at_least=0)
         self._clock = clock
 
+    def differs(self, other: Calendar, kind: str) -> str:
+        """Say why periods of ``kind`` are not the same ones in another calendar; nothing if they are."""
+        if kind not in other.kinds:
+            return f"the other keeps no {kind} but {', '.join(other.kinds)}"
+        if str(self._tz) != str(other._tz):
+            return f"their time zones are {self._tz} and {other._tz}"
+        if kind == "week" and self._week_start != other._week_start:
+            return f"their weeks begin on {WEEKDAYS[self._week_start]} and {WEEKDAYS[other._week_start]}"
+        return ""
+
     async def moment(self, at: Instant | None) -> datetime:
         """Return ``at`` as a ``datetime`` in the calendar's zone; the server's now for ``None``.
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from coord._engine.checks import instances, integer
-from coord._engine.keys import escape
 from coord.activity.cohorts import AsyncCohort, Chosen, in_at_least
 from coord.activity.funnels import AsyncOrderedFunnel, FunnelReport, in_any_order
 from coord.activity.retention import Question, RetentionTable, survey_retention
-from coord.activity.tracks import Track
 from coord.periods import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from coord.activity.marks import Id, Marker
+    from coord.activity.tracks import Track
     from coord.periods import Instant, PeriodKind
 
 __all__ = ["AsyncActivity"]
@@ -46,14 +45,14 @@ class AsyncActivity:
     def event(self, name: str) -> AsyncActivity:
         """Get the marks of one kind of event of this activity.
 
-        Events are marked and asked apart, and share their ids: cohorts of one activity's events combine,
-        text ids have one number for all of them, and all lie in one slot of a cluster.
+        Events are marked and asked apart, an event of an event as well, and share their ids: cohorts of one
+        activity's events combine, text ids have one number for all of them, and all lie in one slot of a
+        cluster.
 
         Args:
             name: The event.
         """
-        path = ("event", escape(name, "an event"))
-        return AsyncActivity(self._marker, Track(self._track.keys, self._track.name, path))
+        return AsyncActivity(self._marker, self._track.event(name))
 
     async def mark(self, *ids: Id, at: Instant | None = None) -> None:
         """Mark ids as active, in every period kept.
@@ -192,7 +191,8 @@ class AsyncActivity:
             now: The moment by which periods are over or not; ``None`` for now, by the server's clock.
 
         Raises:
-            ValueError: ``rows`` or ``columns`` is not from 1 to 1,000, or the ids do not combine.
+            ValueError: ``rows`` or ``columns`` is not from 1 to 1,000, the ids do not combine, or another
+                activity does not keep this kind of period, or by another time zone or first day of the week.
 
         Complexity: O(chunks * (rows + columns)) bitmaps of 16 KiB read, up to 64 in one step.
         """
@@ -201,18 +201,23 @@ class AsyncActivity:
         calendar = self._marker.calendar
         calendar.check(now)
         choice = calendar.choose(period, last=rows)
-        entered = self._tracks([self] if of is None else of)
-        returned = [self._track, *self._tracks([] if also is None else also)]
+        entered = self._tracks([self] if of is None else of, choice.kind)
+        returned = [self._track, *self._tracks([] if also is None else also, choice.kind)]
         moment = await calendar.moment(now)
         chosen = await calendar.resolve(choice, moment)
         question = Question(entered, returned, columns)
         table = await survey_retention(self._marker.port, calendar, question, chosen, moment)
         return RetentionTable(self._track.title, choice.kind, moment, tuple(table))
 
-    def _tracks(self, activities: AsyncActivity | Sequence[AsyncActivity]) -> list[Track]:
+    def _tracks(self, activities: AsyncActivity | Sequence[AsyncActivity], kind: str) -> list[Track]:
         several = instances(activities, AsyncActivity, "an event")
         for one in several:
             self.cohort()._require_same_ids(one.cohort())
+            why = self._marker.calendar.differs(one._marker.calendar, kind)
+            if why:
+                raise ValueError(
+                    f"{self._track.title!r} and {one._track.title!r} cannot share a table by {kind}: {why}"
+                )
         return [one._track for one in several]
 
     async def funnel(self, steps: Mapping[str, AsyncCohort]) -> FunnelReport:

@@ -18,11 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coord._engine.checks import instance, integer
-from coord._engine.keys import escape
 from coord.activity.cohorts import AsyncCohort, Chosen
 from coord.activity.plots import bars
 from coord.activity.tables import as_csv, as_text, percent
-from coord.activity.tracks import Track
 from coord.periods import MOST
 
 if TYPE_CHECKING:
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
 
     from coord.activity.marks import Id, Marker
     from coord.activity.tables import Cell
+    from coord.activity.tracks import Track
     from coord.periods import Instant, PeriodKind
 
 __all__ = ["AsyncOrderedFunnel", "FunnelReport", "FunnelStep", "in_any_order"]
@@ -145,10 +144,7 @@ class AsyncOrderedFunnel:
         if not steps or len(set(steps)) < len(steps):
             raise ValueError(f"an ordered funnel needs steps of different names, not {steps!r}")
         self._marker = marker
-        path = ("funnel", escape(name))
-        self._tracks = {
-            step: Track(track.keys, track.name, (*path, escape(step, "a step"))) for step in steps
-        }
+        self._tracks = {step: track.step(name, step) for step in steps}
         self.name = name
         self.steps = steps
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from coord._engine.keys import escape
 from coord.activity.expressions import Leaf
 
 if TYPE_CHECKING:
@@ -39,19 +40,32 @@ class Track:
         keys: Spells keys.
         name: The activity, which gives all its tracks their slot.
         path: What tells the track from others of the activity.
+        names: What people call the parts of that.
     """
 
     keys: Keys
     name: str
     path: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.keys("activity", self.name)  # refuses a bad name
 
+    def event(self, name: str) -> Track:
+        """Name an event of this one."""
+        return self._within("event", escape(name, "an event"), names=(name,))
+
+    def step(self, funnel: str, name: str) -> Track:
+        """Name a step of a funnel of this one."""
+        return self._within("funnel", escape(funnel), escape(name, "a step"), names=(funnel, name))
+
     @property
     def title(self) -> str:
         """What people call it."""
-        return "/".join((self.name, *self.path[1:]))
+        return "/".join((self.name, *self.names))
+
+    def _within(self, *path: str, names: tuple[str, ...]) -> Track:
+        return Track(self.keys, self.name, (*self.path, *path), (*self.names, *names))
 
     @property
     def home(self) -> str:

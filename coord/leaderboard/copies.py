@@ -19,7 +19,8 @@ from coord._engine.checks import MAX_EXACT, millis, one_of, seconds
 from coord._engine.keys import escape
 from coord._engine.replies import as_int, as_rows, nothing, text
 from coord._engine.script import Command, Script
-from coord.leaderboard.base import BoardFlow
+from coord.leaderboard.base import BoardFlow, ask, settled
+from coord.leaderboard.schedule import ALL
 from coord.leaderboard.scores import exact, member_bytes, spelled
 
 if TYPE_CHECKING:
@@ -101,10 +102,10 @@ def _compared(reply: Reply) -> list[int] | None:
     return [int(float(text(words[0]))), *map(as_int, words[1:])] if words else None
 
 
-_DUMP = Script("board_dump", parse=_dumped, repeatable=True)
+_DUMP = Script("board_dump", parse=settled(_dumped), repeatable=True)
 _LOAD = Script("board_load", parse=nothing, repeatable=True)
 _SWAP = Script("board_swap", parse=as_int, repeatable=False)
-_COMPARE = Script("board_compare", parse=_compared, repeatable=True)
+_COMPARE = Script("board_compare", parse=settled(_compared), repeatable=True)
 _UNLINK = Command("UNLINK", parse=nothing, repeatable=True)
 
 
@@ -151,7 +152,7 @@ class _Making:
 
 
 async def _parts(board: BoardFlow, cursor: str) -> tuple[str, dict[bytes, _Kept]]:
-    return await board._port.run(_DUMP(await board._keys(), cursor, PART))
+    return await board._ask(_DUMP, cursor, PART)
 
 
 class AsyncMerges(BoardFlow):
@@ -223,7 +224,7 @@ async def _look_up(board: BoardFlow, members: Sequence[bytes]) -> dict[bytes, _K
     found: dict[bytes, _Kept] = {}
     for start in range(0, len(members), MEMBERS):
         words = members[start : start + MEMBERS]
-        found |= (await board._port.run(_DUMP(await board._keys(), "", 0, *words)))[1]
+        found |= (await board._ask(_DUMP, "", 0, *words))[1]
     return found
 
 
@@ -301,6 +302,9 @@ class AsyncSnapshots(BoardFlow):
     async def snapshot(self, label: str, *, ttl: Seconds = 8 * DAY) -> int:
         """Remember how the board stands, for ``movement`` to compare with.
 
+        A snapshot of a period serves in the periods of its kind that follow: today's ranks can be compared
+        with those of yesterday's board. Each kind of period has its own snapshot of a name.
+
         It is taken part by part. Of a board that changes meanwhile it is not one moment: each member is
         in it with a score that it had at some time while it was taken.
 
@@ -314,7 +318,7 @@ class AsyncSnapshots(BoardFlow):
         Complexity: O(n log n), in parts of about 100. It takes about as much memory as the board.
         """
         lives = millis(seconds(ttl, "ttl", at_least=0.001))
-        within = (*await self._within(), *_labelled(label))
+        within = _labelled(label, (await self._slot()).kind)
 
         making = _Making(self._setup, within)
         try:
@@ -351,14 +355,14 @@ class AsyncSnapshots(BoardFlow):
         Complexity: O(log n) a member.
         """
         rules = self._rules(ties, order)
-        label = _labelled(snapshot)
+        escape(snapshot, "a snapshot's label")
         words = [member_bytes(one) for one in members]
-        within = await self._within()
-        keys = [*self._setup.keys(*within), *self._setup.keys(*within, *label)]
+        slot = await self._slot()
+        keys = [*self._setup.keys(*slot.within), *self._setup.keys(*_labelled(snapshot, slot.kind))]
         moved: list[Movement] = []
         for start in range(0, max(1, len(words)), MEMBERS):
             asked = words[start : start + MEMBERS]
-            ranks = await self._port.run(_COMPARE(keys, *rules, *asked))
+            ranks = await ask(self._setup, keys, _COMPARE, *rules, *asked)
             if ranks is None:
                 raise ValueError(f"board {self.name!r} must have a snapshot {snapshot!r}, and has none")
             moved += [
@@ -368,8 +372,9 @@ class AsyncSnapshots(BoardFlow):
         return moved
 
 
-def _labelled(label: str) -> tuple[str, str]:
-    return ("snapshot", escape(label, "a snapshot's label"))
+def _labelled(label: str, kind: str) -> tuple[str, ...]:
+    """Say where a snapshot lies: with the kind of period, not in one, so that it serves in the next too."""
+    return ("snapshot", escape(label, "a snapshot's label"), *([] if kind == ALL else [kind]))
 
 
 def _movement(member: str, now: int, then: int, since: float) -> Movement:

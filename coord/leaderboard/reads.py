@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from coord._engine.checks import integer
 from coord._engine.replies import as_int, as_optional_float, as_rows, text
 from coord._engine.script import Script
-from coord.leaderboard.base import BoardFlow
+from coord.leaderboard.base import BoardFlow, settled
 from coord.leaderboard.scores import Scroll, entries, exact, looked_up, member_bytes
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ def _counts(reply: Reply) -> Counts | None:
     return Counts(*map(as_int, words)) if words else None
 
 
-_PAGE = Script("board_page", parse=_page, repeatable=True)
-_FIND = Script("board_find", parse=_columns, repeatable=True)
-_COUNT = Script("board_count", parse=_counts, repeatable=True)
-_QUANTILE = Script("board_quantile", parse=as_optional_float, repeatable=True)
+_PAGE = Script("board_page", parse=settled(_page), repeatable=True)
+_FIND = Script("board_find", parse=settled(_columns), repeatable=True)
+_COUNT = Script("board_count", parse=settled(_counts), repeatable=True)
+_QUANTILE = Script("board_quantile", parse=settled(as_optional_float), repeatable=True)
 
 
 class AsyncReads(BoardFlow):
@@ -288,19 +288,20 @@ class AsyncReads(BoardFlow):
 
     async def _look_up(self, members: Sequence[bytes], order: Order, ties: Ties) -> list[Entry | None]:
         """Find the rows of some members."""
-        return looked_up(members, await self._port.run(_FIND(await self._keys(), order, ties, *members)))
+        found = await self._ask(_FIND, order, ties, *members)
+        return looked_up(members, found)
 
     async def _read(self, order: Order, ties: Ties, size: int, where: str, *place: str | int | bytes) -> Page:
         """Read rows that stand one after the other; ``board_page.lua`` says where."""
-        return await self._port.run(_PAGE(await self._keys(), order, ties, size, where, *place))
+        return await self._ask(_PAGE, order, ties, size, where, *place)
 
     async def _counts(self, low: str = "", high: str = "", member: bytes = b"") -> Counts | None:
         """Count by bounds, or those level with a member; ``None`` if that is not there."""
-        return await self._port.run(_COUNT(await self._keys(), low, high, member))
+        return await self._ask(_COUNT, low, high, member)
 
     async def _quantile(self, share: float) -> float | None:
         """Find the score at a percentile; ``None`` on an empty board."""
-        return await self._port.run(_QUANTILE(await self._keys(), self._order, f"{share:.17g}"))
+        return await self._ask(_QUANTILE, self._order, f"{share:.17g}")
 
 
 def _rows(size: int) -> int:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from coord.leaderboard.scores import Keep
     from coord.periods import Instant, Weekday
 
-__all__ = ["BoardPeriod", "Schedule", "Season", "Slot", "Window"]
+__all__ = ["ALL", "ALL_TIME", "BoardPeriod", "Schedule", "Season", "Slot", "Window"]
 
 BoardPeriod = PeriodKind | Literal["season", "all"]
 """A kind of period that a board may keep."""
@@ -88,6 +88,9 @@ class Slot:
     within: tuple[str, ...]
     ends: int | str
     retain: int
+
+
+ALL_TIME = Slot(ALL, (), "", 0)
 
 
 class Schedule:
@@ -192,6 +195,16 @@ class Schedule:
             raise ValueError(f"no season is on at {moment:%Y-%m-%d %H:%M %Z}")
         return slots
 
+    async def usual(self) -> Slot | None:
+        """Return the period to read where none is named: the first that a submission goes to now.
+
+        That is the first kind kept, or where that is a season and none is on, the next; with no other kind,
+        the season that was last.
+        """
+        moment = await self._calendar.moment(None)
+        found = (self._slot(kind, moment) for kind in self.kinds)
+        return next((slot for slot in found if slot is not None), None) or await self.slot(Window(SEASON))
+
     async def slot(self, window: Window) -> Slot | None:
         """Return the period to read; ``None`` for a season where there is none."""
         if window.kind in KINDS and window.ago:
@@ -208,7 +221,7 @@ class Schedule:
 
     def _slot(self, kind: BoardPeriod, moment: datetime) -> Slot | None:
         if kind == ALL:
-            return Slot(ALL, (), "", 0)
+            return ALL_TIME
         if kind == SEASON:
             for start, end, name in self._seasons:
                 if start <= moment < end:

@@ -25,6 +25,7 @@ from coord._engine.checks import integer
 from coord._engine.port import all_of
 from coord._engine.replies import as_int, as_rows, text
 from coord._engine.script import Script
+from coord.leaderboard.base import settled
 from coord.leaderboard.board import AsyncLeaderboard
 
 if TYPE_CHECKING:
@@ -116,8 +117,8 @@ def _sampled(reply: Reply) -> _Sample:
     return _Sample(as_int(words[0]), as_int(words[1]), rows)
 
 
-_TALLY = Script("board_tally", parse=_tallied, repeatable=True)
-_SAMPLE = Script("board_sample", parse=_sampled, repeatable=True)
+_TALLY = Script("board_tally", parse=settled(_tallied), repeatable=True)
+_SAMPLE = Script("board_sample", parse=settled(_sampled), repeatable=True)
 
 
 class Shards:
@@ -156,8 +157,7 @@ class Shards:
             places: For each a score, and a member, empty where only the score matters.
         """
         words = [word for score, member in places for word in _Place(score, member).words()]
-        calls = [_TALLY(board._setup.keys(), order, *words) for board in self.boards]
-        return await all_of(self._port, [self._port.run(call) for call in calls])
+        return await all_of(self._port, [board._ask(_TALLY, order, *words) for board in self.boards])
 
     async def tally(self, order: Order, places: Sequence[tuple[float, str]]) -> list[Tally]:
         """Count on all shards together how members stand to some places."""
@@ -234,8 +234,9 @@ class Shards:
 
     async def _sample(self, order: Order, after: _Place | None, upto: _Place | None) -> list[_Sample]:
         bounds = [word for one in (after, upto) for word in (("", b"") if one is None else one.words())]
-        calls = [_SAMPLE(board._setup.keys(), order, SAMPLES, *bounds) for board in self.boards]
-        return await all_of(self._port, [self._port.run(call) for call in calls])
+        return await all_of(
+            self._port, [board._ask(_SAMPLE, order, SAMPLES, *bounds) for board in self.boards]
+        )
 
 
 def _merged(order: Order, pages: Sequence[Page]) -> Stretch:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from coord._engine.checks import integer, one_of
 from coord._engine.replies import as_rows, text
 from coord._engine.script import Script
-from coord.leaderboard.base import BoardFlow, lifetime
+from coord.leaderboard.base import BoardFlow, ask, lifetime, settled
 from coord.leaderboard.scores import KEEPS, member_bytes, meta_bytes, score_text, submissions
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _done(reply: Reply) -> _Done:
     return _Done([], (text(why), text(what)))
 
 
-_SUBMIT = Script("board_submit", parse=_done, repeatable=False)
+_SUBMIT = Script("board_submit", parse=settled(_done), repeatable=False)
 
 
 class AsyncSubmits(BoardFlow):
@@ -161,13 +161,13 @@ class AsyncSubmits(BoardFlow):
         size = max(1, ROWS * NAMED // (len(targets) * (NAMED + limit)))
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            reply = await self._port.run(
-                _SUBMIT(
-                    [key for target in targets for key in target.keys],
-                    *(self._order, self._setup.ties, self._setup.tiebreak, limit, lives),
-                    *(word for target in targets for word in (target.keep, target.ends, target.retain)),
-                    *(word for row in part for word in row),
-                )
+            reply = await ask(
+                self._setup,
+                [key for target in targets for key in target.keys],
+                _SUBMIT,
+                *(self._order, self._setup.ties, limit, lives),
+                *(word for target in targets for word in (target.keep, target.ends, target.retain)),
+                *(word for row in part for word in row),
             )
             if reply.refused is not None:
                 raise self._refusal(*reply.refused)

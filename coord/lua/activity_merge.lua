@@ -6,7 +6,8 @@
 -- ARGV[2]   packed   the bits to set
 -- ARGV[3..] lives    when each period ends, then how long each is kept after its end, as there
 -- Returns nothing of use.
--- TTL: as there; set again each time, since BITOP takes it away.
+-- TTL: as there; set again each time, since BITOP takes it away, and never shortened.
+-- include prolong
 local scratch, places = KEYS[1], KEYS
 local chunk, packed, lives = ARGV[1], ARGV[2], ARGV
 
@@ -16,12 +17,13 @@ local now = math.floor(tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000)
 redis.call('SET', scratch, packed, 'PX', 60000) -- deleted below; this is for a call that fails
 for kind = 1, kinds do
   local ends, retain = tonumber(lives[2 + kind]), tonumber(lives[2 + kinds + kind])
-  local life = string.format('%.0f', ends + retain > now and ends + retain or now + retain)
+  local life = ends + retain > now and ends + retain or now + retain
   local directory, bitmap = places[1 + kind], places[1 + kinds + kind]
+  local kept = now + redis.call('PTTL', bitmap)
   redis.call('BITOP', 'OR', bitmap, bitmap, scratch)
-  redis.call('PEXPIREAT', bitmap, life)
+  prolong(bitmap, math.max(life, kept), now)
   redis.call('ZADD', directory, chunk, chunk)
-  redis.call('PEXPIREAT', directory, life)
+  prolong(directory, life, now)
 end
 redis.call('DEL', scratch)
 return 1

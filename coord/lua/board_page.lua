@@ -1,26 +1,30 @@
 -- Read rows of a board that stand one after the other, with their ranks.
 --
--- KEYS[1..5]  board    entries, scores, reached, meta, expiry (see shared/board.lua)
--- ARGV[1] order    desc | asc: how to read it
--- ARGV[2] ties     how equal scores rank: ordinal | competition | modified | dense | fractional
--- ARGV[3] size     how many rows
--- ARGV[4] where    which rows: from | end | around | after | near | score
--- ARGV[5] start    from: how many rows to skip; end: how many to skip at the end; around: the member;
---                  after: the score where an earlier read ended; near: a score; score: the lowest score
--- ARGV[6] further  after: the entry where it ended; near: an entry, which need not be on the board, with
---                  `size` rows before and after the place where it would stand; score: the highest score
--- ARGV[7] skip     score: how many rows to skip
+-- KEYS[1..5] board    entries, scores, reached, meta, expiry (see shared/board.lua)
+-- ARGV[1]    tiebreak name | first: how equal scores stand, as the caller has it
+-- ARGV[2]    order    desc | asc: how to read it
+-- ARGV[3]    ties     how equal scores rank: ordinal | competition | modified | dense | fractional
+-- ARGV[4]    size     how many rows
+-- ARGV[5]    where    which rows: from | end | around | after | near | score
+-- ARGV[6]    start    from: how many rows to skip; end: how many to skip at the end; around: the member;
+--                     after: the score where an earlier read ended; near: a score; score: the lowest score
+-- ARGV[7]    further  after: the entry where it ended; near: an entry, which need not be on the board, with
+--                     `size` rows before and after the place where it would stand; score: the highest score
+-- ARGV[8]    skip     score: how many rows to skip
 -- Returns {how many members there are, the last row's entry or "" if none stands after it, then the columns of
 --         the rows: {twice the rank}, {member}, {score as text}, {meta or nil}}.
 -- Around a member near an end the rows shift rather than run short: they are min(size, members) always.
-local keys, order, ties, size, where = KEYS, ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local start, further, skip = ARGV[5], ARGV[6], tonumber(ARGV[7])
+local keys, tiebreak, order, ties, size, where = KEYS, ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local start, further, skip = ARGV[6], ARGV[7], tonumber(ARGV[8])
 -- include board
 -- include ranks
 -- include rows
 -- include places
 
-local board = opened(keys, 0)
+local board = opened(keys, 0, tiebreak)
+if board.answer then
+  return board.answer
+end
 local total = redis.call('ZCARD', board.entries)
 if where == 'from' then
   start = tonumber(start)

@@ -1,13 +1,17 @@
 -- Find the score below which a share of the members lies, by nearest rank.
 --
--- KEYS[1..5]  board    entries, scores, reached, meta, expiry (see shared/board.lua)
--- ARGV[1] order    desc | asc: the worst is below
--- ARGV[2] percent  from 0 to 100
+-- KEYS[1..5] board    entries, scores, reached, meta, expiry (see shared/board.lua)
+-- ARGV[1]    tiebreak name | first: how equal scores stand, as the caller has it
+-- ARGV[2]    order    desc | asc: the worst is below
+-- ARGV[3]    percent  from 0 to 100
 -- Returns the score as text; nil for an empty board.
-local keys, order, percent = KEYS, ARGV[1], tonumber(ARGV[2])
+local keys, tiebreak, order, percent = KEYS, ARGV[1], ARGV[2], tonumber(ARGV[3])
 -- include board
 
-local board = opened(keys, 0)
+local board = opened(keys, 0, tiebreak)
+if board.answer then
+  return board.answer
+end
 local total = redis.call('ZCARD', board.entries)
 if total == 0 then
   return nil

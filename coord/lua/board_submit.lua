@@ -3,9 +3,9 @@
 -- refused, none is taken.
 --
 -- KEYS[1..5n]      boards     five keys each: entries, scores, reached, meta, expiry (see shared/board.lua)
--- ARGV[1]          order      desc | asc: whether more or less is better
--- ARGV[2]          ties       how equal scores rank: ordinal | competition | modified | dense | fractional
--- ARGV[3]          tiebreak   name | first: how equal scores stand; a board keeps that of its first member
+-- ARGV[1]          tiebreak   name | first: how equal scores stand; a board keeps that of its first member
+-- ARGV[2]          order      desc | asc: whether more or less is better
+-- ARGV[3]          ties       how equal scores rank: ordinal | competition | modified | dense | fractional
 -- ARGV[4]          limit      how many of those overtaken to name, for each row
 -- ARGV[5]          ttl        how long a score lives, milliseconds; empty to leave that as it is
 -- ARGV[6..5+3n]    policies   for each board: keep (last | best | worst | sum | first); when its period ends,
@@ -16,14 +16,15 @@
 --         nil or of those overtaken {{twice the rank}, {member}, {score}, {meta}}, score before or nil}; instead of
 --         all that {"sum", member} if a sum would lose points, {"tiebreak", the board's} if that is not the one
 --         given.
--- TTL of a period: its end plus its retention; for a period already over, now plus that.
-local keys, order, ties, tiebreak = KEYS, ARGV[1], ARGV[2], ARGV[3]
+-- TTL of a period: its end plus its retention; for a period already over, now plus that. Never shortened.
+local keys, tiebreak, order, ties = KEYS, ARGV[1], ARGV[2], ARGV[3]
 local limit, ttl, words = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV
 -- include board
+-- include prolong
 -- include ranks
 
 local WHOLE = 9007199254740992 -- from here on a double holds only some of the whole numbers
-local put, forget, text, micros = writers()
+local put, _, text, micros = writers()
 local count = #keys / 5
 local first_row = 6 + 3 * count
 
@@ -57,29 +58,23 @@ end
 
 local boards = {}
 for b = 1, count do
-  local board = opened(keys, 5 * (b - 1), count)
-  if (board.first or false) ~= (tiebreak == 'first') then
-    if redis.call('EXISTS', board.entries) == 1 then
-      return {'tiebreak', board.first and 'first' or 'name'}
-    end
-    board.first = tiebreak == 'first'
+  local board = opened(keys, 5 * (b - 1), tiebreak, count)
+  if board.answer then
+    return board.answer
   end
+  if board.first and tiebreak ~= 'first' and redis.call('EXISTS', board.entries) == 1 then
+    return {'tiebreak', 'first'}
+  end
+  board.first = tiebreak == 'first'
   board.keep, board.ends, board.retain = words[3 + 3 * b], tonumber(words[4 + 3 * b]), words[5 + 3 * b]
   boards[b] = board
 end
 for _, board in ipairs(boards) do
-  if board.lapsed or board.keep == 'sum' then
+  if board.keep == 'sum' then
     for at = first_row, #words, 4 do
-      local member = words[at]
-      local lapses = board.lapsed and redis.call('ZSCORE', board.expiry, member)
-      if lapses and tonumber(lapses) <= millis() then
-        forget(board, member)
-      end
-      if board.keep == 'sum' then
-        local _, old = find(board, member)
-        if old and not sum(tonumber(old), tonumber(words[at + 1])) then
-          return {'sum', member}
-        end
+      local _, old = find(board, words[at])
+      if old and not sum(tonumber(old), tonumber(words[at + 1])) then
+        return {'sum', words[at]}
       end
     end
   end
@@ -137,9 +132,9 @@ for b, board in ipairs(boards) do
     done[#done + 1] = submit(board, words[at], points, meta)
   end
   if board.ends then
-    local dies = string.format('%.0f', math.max(board.ends, millis()) + board.retain)
+    local dies = math.max(board.ends, millis()) + board.retain
     for _, key in ipairs({board.entries, board.scores, board.reached, board.meta, board.expiry}) do
-      redis.call('PEXPIREAT', key, dies)
+      prolong(key, dies, millis())
     end
   end
   reply[b] = done

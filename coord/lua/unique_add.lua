@@ -11,7 +11,8 @@
 -- ARGV[4..]        ids      what was seen: hashes as signed 64-bit integers, or with limit 0 anything
 -- Returns nothing of use. What PFADD returns says nothing of whether an id is new.
 -- TTL: the period's end plus its retention; for a period already over, now plus that. It is set by each call
--- that changes the period. Most do not, and then no roll-up is stale either.
+-- that changes the period, and never shortened. Most do not, and then no roll-up is stale either.
+-- include prolong
 local periods, count, limit, lives = KEYS, tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local args, first = ARGV, 4
 local SLICE = 4000 -- ids a command: unpack() takes no more than about 8000
@@ -55,7 +56,7 @@ local function expire(i)
       spans[#spans + 1] = tonumber(span)
     end
   end
-  redis.call('PEXPIREAT', periods[i], string.format('%.0f', math.max(spans[i], now) + spans[count + i]))
+  prolong(periods[i], math.max(spans[i], now) + spans[count + i], now)
 end
 
 for i = 1, count do

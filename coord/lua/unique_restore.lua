@@ -8,6 +8,7 @@
 -- ARGV[3]     retain   how long it is kept after its end, milliseconds
 -- Returns nothing of use.
 -- TTL: the period's end plus its retention; for a period already over, now plus that.
+-- include prolong
 local period, scratch, rolled = KEYS[1], KEYS[2], {unpack(KEYS, 3)}
 local data, ends, retain = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
@@ -26,10 +27,11 @@ if type(done) == 'table' and done.err then
   redis.call('DEL', scratch)
   return done
 end
+local kept = redis.call('PTTL', period)
 redis.call('RENAME', scratch, period)
 local time = redis.call('TIME')
 local now = math.floor(tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000)
-redis.call('PEXPIREAT', period, string.format('%.0f', math.max(ends, now) + retain))
+prolong(period, math.max(math.max(ends, now) + retain, now + kept), now)
 for _, key in ipairs(rolled) do
   redis.call('DEL', key)
 end

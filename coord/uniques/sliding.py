@@ -39,6 +39,9 @@ class AsyncSlidingUniqueCounter:
     length before it may be in. With ``exact=True`` the server remembers when each id was last seen instead,
     and the count is right to the microsecond, at 60 to 110 bytes an id.
 
+    Counters of one name count the same ids if their buckets are equally long, whatever their windows; exact
+    ones, if their windows are. Others have ids of their own, and none removes another's.
+
     Guarantees: adding is idempotent, and safe to repeat. Not guaranteed, unless ``exact``: that the window
     begins at its very moment, or the exact number of more than 512 ids in one bucket.
     """
@@ -61,7 +64,7 @@ class AsyncSlidingUniqueCounter:
         integer(buckets, "buckets", at_least=1, at_most=MOST_BUCKETS)
         self._width = max(1, -(-self._window // buckets))
         self._store = Store(port, keys("recent", name, "scratch"), EXACT)
-        self._seen = keys("recent", name, "seen") if exact else None
+        self._seen = keys("recent", name, "seen", str(self._window)) if exact else None
         self.name = name
 
     def __repr__(self) -> str:

@@ -229,3 +229,39 @@ async def test_every_cell_equals_sets(coord: Any, days: list[set[int]], rows: in
             len(cohort & sets.get(day + column, set())) if day + column < today else None
             for column in range(columns)
         )
+
+
+async def test_an_event_of_an_event_is_its_own(coord: Any) -> None:
+    shop = coord.activity("shop", retain=9e8)
+    web, ios = shop.event("web"), shop.event("ios")
+    await web.event("buy").mark(1, at=MON)
+    await web.ordered_funnel("f", "see", "buy").mark("see", 2, at=MON)
+
+    assert [await one.count(at=MON) for one in (web.event("buy"), ios.event("buy"), web, shop)] == [
+        1,
+        0,
+        0,
+        0,
+    ]
+    assert await web.ordered_funnel("f", "see", "buy").cohort("see", at=MON).count() == 1
+    assert await ios.ordered_funnel("f", "see", "buy").cohort("see", at=MON).count() == 0
+    assert await shop.ordered_funnel("f", "see", "buy").cohort("see", at=MON).count() == 0
+    assert "'shop/web/buy'" in repr(web.event("buy"))
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({"period": "day"}, "keeps no week"),
+        ({"period": ["day", "week"], "tz": "Asia/Tokyo"}, "time zones are UTC and Asia/Tokyo"),
+        ({"period": ["day", "week"], "week_start": "sunday"}, "weeks begin on monday and sunday"),
+    ],
+)
+@pytest.mark.parametrize("way", ["of", "also"])
+async def test_a_table_of_two_activities_needs_the_same_periods(
+    coord: Any, other: dict[str, Any], why: str, way: str
+) -> None:
+    mine, theirs = coord.activity("a", period=["day", "week"]), coord.activity("b", **other)
+
+    with pytest.raises(ValueError, match=why):
+        await mine.retention(period="week", **{way: theirs})

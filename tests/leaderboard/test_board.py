@@ -289,6 +289,35 @@ async def test_a_board_keeps_the_tiebreak_that_it_was_begun_with(coord: Any) -> 
     await first.submit("ann", 1)
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda board: board.len(),
+        lambda board: board.rank("ann"),
+        lambda board: board.top(2),
+        lambda board: board.score_at(100),
+        lambda board: board.note("ann", "x"),
+        lambda board: board.remove("ann"),
+        lambda board: board.snapshot("s"),
+        lambda board: board.submit("bob", 1),
+    ],
+)
+async def test_a_board_that_lost_who_came_first_names_the_key(
+    coord: Any, client: Any, prefix: str, ask: Any
+) -> None:
+    board = coord.leaderboard("x", tiebreak="first")
+    await board.submit("ann", 1)
+    client.delete(f"{prefix}:board:{{x}}:reached")
+    before = client.dump(f"{prefix}:board:{{x}}")
+
+    with pytest.raises(ValueError, match=f"{prefix}:board:{{x}}:reached"):
+        await ask(board)
+    assert client.dump(f"{prefix}:board:{{x}}") == before
+
+    await board.clear()
+    assert (await board.submit("ann", 2)).rank == 1
+
+
 async def test_a_note_belongs_to_the_score_that_stays(coord: Any) -> None:
     board = coord.leaderboard("x", keep="best")
 
@@ -355,16 +384,65 @@ async def test_a_lapsed_score_is_gone_from_every_read(coord: Any, client: Any, p
     assert client.zscore(expiry, "bob") - server_time(client) * 1000 > 7_100_000
 
 
-async def test_more_lapsed_than_one_call_takes_off_do_not_count_for_those_who_submit(
+LAPSED = 230
+"""More than one step takes off."""
+
+
+async def _lapsed(board: Any, client: Any, prefix: str) -> None:
+    """Fill a board with scores that have lapsed, and that of one member, the worst, that has not."""
+    await board.submit_many({f"m{number:03}": number + 1 for number in range(LAPSED)}, ttl=3600)
+    await board.submit("ann", 0)
+    client.zadd(f"{prefix}:board:{{x}}:expiry", {f"m{number:03}": number + 1 for number in range(LAPSED)})
+
+
+@pytest.mark.parametrize(
+    ("ask", "answer"),
+    [
+        (lambda board: board.len(), 1),
+        (lambda board: board.rank("ann"), 1),
+        (lambda board: board.rank("m229"), None),
+        (lambda board: board.score("m229"), None),
+        (lambda board: board.top(2), [Entry(1, "ann", 0.0, None)]),
+        (lambda board: board.bottom(2), [Entry(1, "ann", 0.0, None)]),
+        (lambda board: board.around("m229", 3), []),
+        (lambda board: board.by_score(1, size=9), []),
+        (lambda board: board.percentile("ann"), 50.0),
+        (lambda board: board.score_at(100), 0.0),
+        (lambda board: board.note("m229", "x"), False),
+        (lambda board: board.remove("m229"), 0),
+        (lambda board: board.trim(1), 0),
+        (lambda board: board.snapshot("s"), 1),
+        (lambda board: board.purge(), LAPSED),
+    ],
+)
+@pytest.mark.parametrize("tiebreak", ["name", "first"])
+async def test_however_many_lapsed_at_once_no_call_sees_one(  # noqa: PLR0917  # fixtures
+    coord: Any, client: Any, prefix: str, tiebreak: str, ask: Any, answer: Any
+) -> None:
+    board = coord.leaderboard("x", tiebreak=tiebreak)
+    await _lapsed(board, client, prefix)
+
+    assert await ask(board) == answer
+
+
+async def test_however_many_lapsed_at_once_a_submission_ranks_without_them(
     coord: Any, client: Any, prefix: str
 ) -> None:
     board = coord.leaderboard("x", keep="sum")
-    await board.submit_many({f"m{number:03}": number for number in range(230)}, ttl=3600)
-    client.zadd(f"{prefix}:board:{{x}}:expiry", {f"m{number:03}": number + 1 for number in range(230)})
+    await _lapsed(board, client, prefix)
 
-    assert (await board.submit("m229", 1)).score == 1
-    assert await board.purge() == 179
-    assert await board.len() == 1
+    done = await board.submit("m229", -1)
+    assert (done.score, done.rank, done.previous_rank) == (-1, 2, None)
+
+
+async def test_however_many_lapsed_at_once_a_merge_copies_none(coord: Any, client: Any, prefix: str) -> None:
+    board, other, merged = coord.leaderboard("x"), coord.leaderboard("y"), coord.leaderboard("z")
+    await _lapsed(board, client, prefix)
+    await other.submit_many({"ann": 3, "m229": 1})
+
+    assert await merged.merge(board, other) == 2
+    assert [(row.member, row.score) for row in await merged.top(9)] == [("ann", 3), ("m229", 1)]
+    assert await merged.merge(other, board, how="intersection") == 1
 
 
 async def test_trimming_takes_the_last_off_at_either_end(coord: Any, client: Any, prefix: str) -> None:

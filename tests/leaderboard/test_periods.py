@@ -131,7 +131,8 @@ async def test_seasons_are_periods_of_ones_own_making(coord: Any, client: Any, p
         assert list(done.periods) == (["season", "all"] if days else ["all"])
 
     assert names(await board.of("season", at=now - timedelta(days=22)).top(9)) == ["p25"]
-    assert names(await board.top(9)) == ["p15", "p20"]  # over, and no other has begun
+    assert names(await board.of("season").top(9)) == ["p15", "p20"]  # over, and no other has begun
+    assert names(await board.top(9)) == ["p0", "p15", "p20", "p25"]  # where a submission goes meanwhile
     assert names(await board.of("season", ago=1).top(9)) == ["p25"]
     assert names(await board.of("all").top(9)) == ["p0", "p15", "p20", "p25"]
     for missing in (board.of("season", ago=2), board.of("season", at=now)):
@@ -140,6 +141,51 @@ async def test_seasons_are_periods_of_ones_own_making(coord: Any, client: Any, p
     assert f"{prefix}:board:{{g}}:season:first%3A%20open" in keys_of(client, prefix)
     with pytest.raises(ValueError, match="no season is on"):
         await coord.leaderboard("h", period="season", seasons=[last]).submit("ann", 1)
+
+
+async def test_between_seasons_a_submission_and_a_read_speak_of_one_board(coord: Any, client: Any) -> None:
+    now = datetime.fromtimestamp(server_time(client), UTC)
+    over = Season("over", now - timedelta(days=20), now - timedelta(days=1))
+    board = coord.leaderboard("g", period=["season", "all"], seasons=[over])
+    await board.submit("bob", 9, at=now - timedelta(days=2))
+    done = await board.submit("ann", 1)
+
+    assert await board.rank("ann") == done.rank == 2
+    assert await board.score("ann") == done.score == 1
+
+    alone = coord.leaderboard("h", period="season", seasons=[over])
+    await alone.submit("bob", 9, at=now - timedelta(days=2))
+    assert await alone.rank("bob") == 1  # where nothing can be submitted, the last is read
+
+
+async def test_a_snapshot_of_a_period_serves_in_the_next(coord: Any) -> None:
+    board = coord.leaderboard("g", period=["day", "all"])
+    days = [board.of("day", ago=ago) for ago in (1, 0)]
+    await board.submit_many({"ann": 2, "bob": 1}, at=date.today() - timedelta(days=1))  # noqa: DTZ011
+    await board.submit_many({"ann": 1, "bob": 2})
+    await days[0].snapshot("before")
+
+    moved = await days[1].movement(["ann", "bob"], since="before")
+    assert [(one.rank, one.previous_rank) for one in moved] == [(2, 1), (1, 2)]
+    with pytest.raises(ValueError, match="snapshot 'before'"):
+        await board.of("all").movement(["ann"], since="before")  # each kind has its own
+    await board.of("all").snapshot("before")
+    assert [one.up for one in await board.of("all").movement(["ann", "bob"], since="before")] == [0, 0]
+
+
+async def test_of_two_retentions_under_one_name_the_longer_counts(
+    coord: Any, client: Any, prefix: str
+) -> None:
+    longer, shorter = (coord.leaderboard("g", period="day", retain=keep) for keep in (9e6, 60))
+    await longer.submit("ann", 1)
+    (key,) = [key for key in keys_of(client, prefix) if not key.endswith((":scores", "}"))]
+    lives = client.pttl(key)
+    await shorter.submit("ann", 2)
+
+    assert lives - 60_000 < client.pttl(key) <= lives
+    await shorter.submit("bob", 2, at=datetime.fromtimestamp(server_time(client), UTC) - timedelta(days=3))
+    await longer.submit("bob", 3, at=datetime.fromtimestamp(server_time(client), UTC) - timedelta(days=3))
+    assert all(client.pttl(key) > 8_000_000_000 for key in keys_of(client, prefix))
 
 
 async def test_what_a_period_refuses_is_refused_by_all(coord: Any) -> None:

@@ -95,7 +95,7 @@ async def test_the_exact_window_forgets_in_passing(coord: Any, client: Any, pref
     """Twice as many as are added: no call is long, and what is gone does not pile up."""
     online = coord.sliding_unique_counter("online", window=60, exact=True)
     await online.add(*range(1500))
-    key = f"{prefix}:recent:{{online}}:seen"
+    key = f"{prefix}:recent:{{online}}:seen:60000000"
     for one in client.zrange(key, 0, 999):
         client.zadd(key, {one: 1})
     assert int(await online.count()) == 500
@@ -129,6 +129,25 @@ async def test_rings_of_different_widths_do_not_meet(coord: Any, clock: Any) -> 
     for (window, buckets), count in widths.items():
         online = coord.sliding_unique_counter("online", window=window, buckets=buckets)
         assert int(await online.count()) == count, "the same width is the same ring"
+
+
+@pytest.mark.parametrize("exact", [False, True])
+async def test_a_shorter_window_of_the_same_name_takes_nothing_from_a_longer_one(
+    coord: Any, client: Any, prefix: str, exact: bool
+) -> None:
+    """Buckets of the same length are shared, and kept for the longer window."""
+    longer, shorter = (
+        coord.sliding_unique_counter("online", window=window, buckets=window // 10, exact=exact)
+        for window in (3600, 60)
+    )
+    await longer.add(*range(40), at=server_time(client) - 600)
+    await longer.add(*range(100))
+    await shorter.add(*range(1000, 1020))
+
+    assert int(await longer.count()) == (100 if exact else 120)
+    lives = [client.pttl(key) for key in keys_of(client, prefix)]
+    assert sum(one > 2_500_000 for one in lives) >= 1
+    assert exact or min(lives) > 2_500_000
 
 
 @pytest.mark.parametrize(
