@@ -165,12 +165,12 @@ async def test_a_snapshot_of_a_period_serves_in_the_next(coord: Any) -> None:
     await board.submit_many({"ann": 1, "bob": 2})
     await days[0].snapshot("before")
 
-    moved = await days[1].movement(["ann", "bob"], since="before")
+    moved = await days[1].movement("ann", "bob", snapshot="before")
     assert [(one.rank, one.previous_rank) for one in moved] == [(2, 1), (1, 2)]
     with pytest.raises(ValueError, match="snapshot 'before'"):
-        await board.of("all").movement(["ann"], since="before")  # each kind has its own
+        await board.of("all").movement("ann", snapshot="before")  # each kind has its own
     await board.of("all").snapshot("before")
-    assert [one.up for one in await board.of("all").movement(["ann", "bob"], since="before")] == [0, 0]
+    assert [one.up for one in await board.of("all").movement("ann", "bob", snapshot="before")] == [0, 0]
 
 
 async def test_of_two_retentions_under_one_name_the_longer_counts(
