@@ -10,6 +10,7 @@ from coord.activity.expressions import Leaf
 
 if TYPE_CHECKING:
     from coord._engine.keys import Keys
+    from coord.activity.marks import Ids
     from coord.periods import Period
 
 __all__ = ["Bitmap", "Track"]
@@ -50,6 +51,11 @@ class Track:
 
     def __post_init__(self) -> None:
         self.keys("activity", self.name)  # refuses a bad name
+
+    @classmethod
+    def of(cls, keys: Keys, name: str, ids: Ids) -> Track:
+        """Name what an activity marks: bits of numbers, or apart from them, bits of text ids' numbers."""
+        return cls(keys, name, () if ids == "int" else (ids,))
 
     def event(self, name: str) -> Track:
         """Name an event of this one."""

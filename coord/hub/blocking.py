@@ -188,7 +188,7 @@ class Coord(Limiting):
         from coord.periods import Calendar
 
         calendar = Calendar(period, tz, retain, self._clock, week_start)
-        return Activity(Marker(self._port, calendar, ids), Track(self._keys, name))
+        return Activity(Marker(self._port, calendar, ids), Track.of(self._keys, name, ids))
 
     def leaderboard(
         self,

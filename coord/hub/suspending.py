@@ -298,7 +298,7 @@ class AsyncCoord(AsyncLimiting):
         from coord.periods import Calendar
 
         calendar = Calendar(period, tz, retain, self._clock, week_start)
-        return AsyncActivity(Marker(self._port, calendar, ids), Track(self._keys, name))
+        return AsyncActivity(Marker(self._port, calendar, ids), Track.of(self._keys, name, ids))
 
     def leaderboard(
         self,

@@ -182,14 +182,16 @@ async def test_a_wrong_type_is_named_and_leaves_no_key_without_ttl(
     coord: Any, client: Any, prefix: str
 ) -> None:
     client.lpush(f"{prefix}:activity:{{a}}:day:2026-03-02", "x")
+    client.lpush(f"{prefix}:activity:{{a}}:text:day:2026-03-02", "x")
     for activity in (coord.activity("a"), coord.activity("a", ids="text")):
         with pytest.raises(WrongKeyType, match="2026-03-02"):
             await activity.mark(1, at=MON)
         assert not client.exists(f"{prefix}:activity:{{a}}:day:2026-03-02:0")
+        assert not client.exists(f"{prefix}:activity:{{a}}:text:day:2026-03-02:0")
     with pytest.raises(WrongKeyType, match="2026-03-02"):
         await coord.activity("a").count(at=MON)
 
-    client.delete(f"{prefix}:activity:{{a}}:day:2026-03-02")
+    client.delete(f"{prefix}:activity:{{a}}:day:2026-03-02", f"{prefix}:activity:{{a}}:text:day:2026-03-02")
 
 
 # Text ids
