@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Any
 
+import redis
+import redis.asyncio
+
+from coord import AsyncCoord, Coord
 from coord._engine import wakeups
+from tests.support.flavours import awaitable
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import pytest
 
 NEVER = 600.0
@@ -16,3 +24,14 @@ NEVER = 600.0
 def no_second_looks(patch: pytest.MonkeyPatch) -> None:
     """Let no waiter look again unasked: who gets what it waits for has been woken."""
     patch.setattr(wakeups, "FALLBACK", NEVER)
+
+
+@contextlib.asynccontextmanager
+async def hub_of(flavour: str, port: int, prefix: str) -> AsyncIterator[Any]:
+    """A Coord of this flavour, awaitable, on a client library's client that is left as it comes."""
+    if flavour == "sync":
+        with redis.Redis(port=port) as client, Coord(client, prefix=prefix) as hub:
+            yield awaitable(hub)
+    else:
+        async with redis.asyncio.Redis(port=port) as twin, AsyncCoord(twin, prefix=prefix) as async_hub:
+            yield async_hub

@@ -31,6 +31,8 @@ class Middleman:
     Attributes:
         says: Given a command's words (the first in capitals), returns the bytes to answer with; ``None`` to
             forward it.
+        loses: Given a command's words, says whether the server's reply to it is lost: it is executed, and its
+            connection hung up.
         heard: The commands that came, without those that a client sends when it connects.
         greets: Whether new connections are served; those of an unwelcome client are accepted and kept silent.
     """
@@ -38,6 +40,7 @@ class Middleman:
     def __init__(self, upstream: int) -> None:
         self.upstream = upstream
         self.says: Callable[[Words], bytes | None] = lambda _: None
+        self.loses: Callable[[Words], bool] = lambda _: False
         self.heard: list[Words] = []
         self.greets = True
         self.connections: list[socket.socket] = []
@@ -92,7 +95,10 @@ class Middleman:
                     threading.Thread(target=_pump, args=(replies, client), daemon=True).start()
                     _forward(commands, server)
                     return
-                client.sendall(_reply(replies))
+                reply = _reply(replies)
+                if self.loses(words):
+                    return
+                client.sendall(reply)
 
     def _said(self, words: Words) -> bytes | None:
         if words[0] == b"ASKING":
