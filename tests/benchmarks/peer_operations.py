@@ -9,23 +9,31 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections import deque
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tests.benchmarks.coord_operations import ENTRIES, HOUR, OPERATIONS, PLENTY
+from tests.benchmarks.joined import Joined
 from tests.benchmarks.operation import Operation, each, tasks
 from tests.benchmarks.recording import Renewed, commands, connect, evaluations, packed, recorded, scripts
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from tests.benchmarks.operation import Place, Run
 
 __all__ = [
-    "ASYNC_LOCK", "POOL", "Asked", "asked_for", "async_decisions", "decisions", "denials", "limiters",
+    "ASYNC_LOCK",
+    "BENCHMARK",
+    "POOL",
+    "Asked",
+    "asked_for",
+    "async_decisions",
+    "decisions",
+    "denials",
+    "limiters",
     "locks",
 ]  # fmt: skip
 
@@ -270,54 +278,10 @@ async def _entered(place: Place, manager: Any) -> Any:
 
 def _least(asked: Asked, place: Place, callers: int) -> Run:
     words = [str(word).encode() for word in ("EVALSHA", *asked.words)]
-    joined = place.wait(_Joined.connected(place.url))
+    joined = place.wait(Joined.connected(place.url))
     place.close_with(joined.close)
     sent = packed(words)
     return tasks(place, callers, lambda: joined.ask(sent))
-
-
-class _Joined:
-    """The least that a client of an event loop does: what is asked in one turn is sent in one write."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop, self._nothing = loop, object()
-        self._reader = import_module("hiredis").Reader(notEnoughData=self._nothing)
-        self._asked: deque[asyncio.Future[Any]] = deque()
-        self._out: list[bytes] = []
-        self._line: Any = None
-
-    @classmethod
-    async def connected(cls, url: str) -> _Joined:
-        where = urlsplit(url)
-        loop = asyncio.get_running_loop()
-
-        class Protocol(asyncio.Protocol):
-            def data_received(self, data: bytes) -> None:
-                joined.received(data)
-
-        joined = cls(loop)
-        joined._line, _ = await loop.create_connection(Protocol, where.hostname or "", where.port or 0)
-        return joined
-
-    def received(self, data: bytes) -> None:
-        self._reader.feed(data)
-        while (reply := self._reader.gets(False)) is not self._nothing:
-            self._asked.popleft().set_result(reply)
-
-    def ask(self, sent: bytes) -> Awaitable[Any]:
-        asked = self._loop.create_future()
-        self._asked.append(asked)
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append(sent)
-        return asked
-
-    def _flush(self) -> None:
-        out, self._out = self._out, []
-        self._line.write(b"".join(out))
-
-    def close(self) -> None:
-        self._line.close()
 
 
 _ASYNC: dict[str, Callable[[Asked, Place, int], Run]] = {

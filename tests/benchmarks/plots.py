@@ -63,8 +63,9 @@ def draw(plots: Sequence[Plot], folder: Path) -> None:
 
 def of_calls(bench: Bench) -> list[Plot]:
     """Decisions a second, by the number of callers."""
-    found = {count: bench.found[calls.callers_of(count)] for count in calls.CALLERS}
-    names = [name for name, one in found[1].items() if one.readings]
+    names_of = {count: calls.callers_of(count) for count in calls.CALLERS}
+    found = {count: bench.found[name] for count, name in names_of.items() if name in bench.found}
+    names = [name for name, one in next(iter(found.values())).items() if one.readings]
     lines = [
         Line(name, [*found], [1e6 / middle(one[name], "wall") for one in found.values()]) for name in names
     ]

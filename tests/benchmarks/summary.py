@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tests.benchmarks.alternate import Ratio, Results, middle, ratio
 from tests.benchmarks.contests import calls, costs, growth, locks, quorums, sharing
 from tests.benchmarks.coord_operations import GATHERING, HELD
+from tests.benchmarks.peer_operations import BENCHMARK
 from tests.benchmarks.plays import CONTENDERS, HAND_OFF
 from tests.benchmarks.tables import DASH, TIMES, Table, figure, times
 
@@ -62,7 +63,7 @@ def _beside(found: Found, base: str, ours: str, limit: str, others: Sequence[str
 
 
 def _decision(bench: Bench) -> Row:
-    others = ["valkey-glide-sync, the same script"]
+    others = ["valkey-glide-sync, the same script", BENCHMARK]
     found = bench.found.get(calls.DECISION, {})
     return ("one sync decision", *_beside(found, calls.BARE, calls.COORD, SOCKET, others))
 
@@ -82,8 +83,11 @@ def _callers(count: int) -> Callable[[Bench], Row]:
 def _denied(bench: Bench) -> Row:
     found = bench.found.get(calls.DENIED, {})
     others = [name for name in found if name not in {calls.COORD, calls.BARE}]
-    ours, _, theirs = _beside(found, calls.BARE, calls.COORD, "", others)
-    return "a denied hot key", ours, DASH, theirs
+    ours, _, _ = _beside(found, calls.BARE, calls.COORD, "", [])
+    theirs = ", ".join(
+        f"{name.replace(',', '')} {times(_faster(found, name, calls.BARE))}" for name in others
+    )
+    return "a denied hot key", ours, DASH, theirs or DASH
 
 
 def _pair(bench: Bench) -> Row:
@@ -127,9 +131,11 @@ def _waiters(bench: Bench) -> Row:
     few = found.get("100", Results())
     most = max(found, key=lambda name: int(name.replace(",", "")), default="100")
     many = found.get(most, Results())
-    grown = ratio(many, few, "client")
-    idle = figure(middle(many, "idle") / 10)
-    told = f"{times(grown)} the client CPU of a hand-off among 100; {idle} % of a core idle"
+    told = many.problem
+    if not told:
+        idle = figure(middle(many, "idle") / 10)
+        grown = times(ratio(many, few, "client"))
+        told = f"{grown} the client CPU of a hand-off among 100; {idle} % of a core idle"
     return f"{most} waiters of one process", told, DASH, DASH
 
 

@@ -33,7 +33,7 @@ SCRIPTS = {path.stem for path in (ROOT / "coord" / "lua").glob("*.lua")}
 PAGE = ROOT / "docs" / "explanation" / "speed.md"
 README = ROOT / "README.md"
 PARTS = [
-    "machine", "summary", "peers", "calls", "locks", "sharing", "quorums", "growth", "costs", "scripts",
+    "machine", "summary", "calls", "locks", "sharing", "quorums", "growth", "costs", "scripts",
     "uniques", "activity", "boards", "sharded",
 ]  # fmt: skip
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["BARE", "CALLERS", "COORD", "DECISION", "DENIED", "LIMITERS", "POOLED", "callers_of", "suite"]
 
 DECISION, LIMITERS, DENIED = "One decision, sync", "One decision of each limiter, sync", "A denied key, sync"
-CALLERS = (1, 10, 100, 1_000)
+CALLERS, QUICK_CALLERS = (1, 10, 100, 1_000), (100, 1_000)
 COORD, COORD_BUCKET = "coord", "coord, token bucket"
 BARE, POOLED = "redis-py, bare `evalsha`", f"redis.asyncio, pool of {POOL}"
 
@@ -35,7 +35,7 @@ def suite(bench: Bench) -> Iterator[Table]:
     yield _decisions(bench, asked)
     yield _limiters(bench)
     yield _denied(bench, asked)
-    for count in CALLERS:
+    for count in QUICK_CALLERS if bench.quick else CALLERS:
         yield _by_callers(bench, asked, count)
 
 

@@ -30,7 +30,7 @@ WAITERS, LEASES, THREADS = (
     "Leases renewed, by their number",
     "Threads",
 )
-NUMBERS, QUICK_NUMBERS = (1, 10, 100, 1_000, 10_000), (1, 100, 1_000)
+NUMBERS, QUICK_NUMBERS = (1, 10, 100, 1_000, 10_000), (100, 1_000)
 CREWS, QUICK_CREWS = (1, 8, 32), (1, 8)
 ASKED = 960
 """Decisions of a block, divided among threads."""
