@@ -72,6 +72,7 @@ class TaskGuard:
         self._process = os.getpid()
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._until = 0.0
         self._before = 0
         self._has_cut = self._yields = False
 
@@ -105,9 +106,18 @@ class TaskGuard:
 
     def last(self, seconds: float) -> None:
         """See ``Guard``."""
+        self._until = until = self._loop.time() + seconds
         if self._timer is not None:
+            if self._timer.when() <= until:
+                return  # it looks again when it is over: to let it be is cheaper than another
             self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, self._cancel)
+        self._timer = self._loop.call_at(until, self._look)
+
+    def _look(self) -> None:
+        if self._loop.time() < self._until:
+            self._timer = self._loop.call_at(self._until, self._look)
+        else:
+            self._cancel()
 
     def cut(self) -> None:
         """See ``Guard``."""

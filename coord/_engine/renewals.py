@@ -19,15 +19,21 @@ import logging
 import math
 import random
 import weakref
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from coord._engine.agenda import Agenda
+from coord._engine.renewable import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
+    from coord._engine.agenda import Item
     from coord._engine.port import Outcome, Port, Signal
+    from coord._engine.renewable import Renewable
 
-__all__ = ["Elsewhere", "Renewable", "Renewals"]
+__all__ = ["Renewals"]
 
 BATCH = 100
 """Leases that one script renews, in about half a millisecond of the server."""
@@ -55,95 +61,32 @@ more."""
 TOGETHER = 0.1
 """The part of a lease by which its renewal may come early, to travel with others."""
 
+LANES = 8
+"""Scripts under way at once, where each renews many leases: by then the round trips are hidden, and a thread
+and a connection for each is little."""
+
 ASIDE = 0.5
 """Seconds that may be spent on what need not be done now, such as a look at the server's settings."""
 
 _log = logging.getLogger("coord")
 
 
-class Renewable(Protocol):
-    """A lease, as the scheduler sees it."""
-
-    @property
-    def _what(self) -> str:
-        """What it is the lease of, for people."""
-        ...
-
-    @property
-    def token(self) -> str:
-        """What proves possession to the server."""
-        ...
-
-    @property
-    def _keys(self) -> tuple[str, ...]:
-        """Where the server keeps it."""
-        ...
-
-    def remaining(self) -> float:
-        """Seconds until its deadline."""
-        ...
-
-    def _renewed(self, sent_at: float, ttl: float) -> None:
-        """It lives for ``ttl`` seconds from ``sent_at``."""
-        ...
-
-    async def _lose(self) -> None:
-        """It has ended, and its holder must be told."""
-        ...
-
-
-class Elsewhere:
-    """A task's lease, for a scheduler that runs in a thread.
-
-    Args:
-        lease: The lease, which has to hold on to this object.
-        bring: Runs a flow in the loop of its holder.
-    """
-
-    def __init__(
-        self, lease: Renewable, bring: Callable[[Callable[[], Coroutine[object, None, None]]], None]
-    ) -> None:
-        self._lease = weakref.ref(lease)
-        self._bring = bring
-        self._what = lease._what
-        self.token = lease.token
-        self._keys = lease._keys
-
-    def remaining(self) -> float:
-        """See ``Renewable``."""
-        lease = self._lease()
-        return 0.0 if lease is None else lease.remaining()
-
-    def _renewed(self, sent_at: float, ttl: float) -> None:
-        lease = self._lease()
-        if lease is not None:
-            lease._renewed(sent_at, ttl)
-
-    async def _lose(self) -> None:
-        lease = self._lease()
-        if lease is not None:
-            lease._renewed(-math.inf, 0)  # whoever blocks the loop can see at once that it is over
-            self._bring(lambda: _tell(lease))
-
-
-async def _tell(lease: Renewable) -> None:
-    try:
-        await lease._lose()
-    except Exception:  # noqa: BLE001  # a user's callback must not end the loop for every other lease
-        _log.exception("the on_lost callback of %s failed", lease._what)
-
-
 @dataclass(slots=True, eq=False)
 class _Entry:
     what: str
+    key: int
     lease: weakref.ref[Renewable]
     ttl: float
-    due: float
     until: float
+    due: float = math.inf
+    renewal: Item[_Entry] | None = None
+    look: Item[_Entry] | None = None
 
 
 class Renewals:
     """The scheduler of one Coord. Nothing runs until a lease is added.
+
+    What it costs to hold a lease for a moment does not depend on how many others are held.
 
     Args:
         port: Runs its loops.
@@ -169,8 +112,10 @@ class Renewals:
         self._process = self._port.process()
         self._mutex = self._port.mutex()
         self._entries: dict[int, _Entry] = {}
-        self._pokes: list[Signal] = []
+        self._due = Agenda[_Entry]()
+        self._deadlines = Agenda[_Entry]()
         self._running: list[Callable[[], bool]] = []
+        self._turn = 0
         self._closing = False
 
     def add(self, lease: Renewable, ttl: float, max_hold: float) -> None:
@@ -178,99 +123,149 @@ class Renewals:
         if self._process != self._port.process():
             self._set_up()  # a forked child holds none of its parent's leases
         now = self._port.now()
-        due = now + ttl / SHARE * random.uniform(0.9, 1)  # noqa: S311  # jitter
+        entry = _Entry(lease._what, id(lease), weakref.ref(lease), ttl, now + max_hold)
         with self._mutex:
-            self._entries[id(lease)] = _Entry(lease._what, weakref.ref(lease), ttl, due, now + max_hold)
-            self._poke()
+            if entry.key in self._entries:
+                self._drop_forgotten(self._entries[entry.key])  # another lease is where it was
+            self._entries[entry.key] = entry
+            if max_hold > 0:
+                self._renew_after(entry, now, ttl)
+            entry.look = self._deadlines.put(now + lease.remaining(), entry)
             if not all(alive() for alive in self._running) or not self._running:
+                turn = self._begin_turn()
                 self._running = [
-                    self._port.spawn(self._keep, "coord renewals"),
-                    self._port.spawn(self._watch, "coord deadlines"),
+                    self._port.spawn(lambda: self._keep(turn), "coord renewals"),
+                    self._port.spawn(lambda: self._watch(turn), "coord deadlines"),
                 ]
+
+    def _renew_after(self, entry: _Entry, since: float, ttl: float) -> None:
+        entry.due = since + ttl / SHARE * random.uniform(0.9, 1)  # noqa: S311  # jitter
+        entry.renewal = self._due.put(entry.due, entry)
 
     def remove(self, lease: Renewable) -> None:
         """Renew ``lease`` no longer."""
         with self._mutex:
-            self._entries.pop(id(lease), None)
+            self._strike_out(id(lease))
+
+    def _strike_out(self, key: int) -> bool:
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return False
+        self._due.cancel(entry.renewal)
+        self._deadlines.cancel(entry.look)
+        return True
 
     def close(self) -> None:
         """End the loops."""
         with self._mutex:
             self._closing = True
-            self._entries.clear()
-            self._poke()
+            for key in list(self._entries):
+                self._strike_out(key)
+            self._wake()
 
-    def _poke(self) -> None:
-        for signal in self._pokes:
-            signal.set()
-        self._pokes.clear()
+    def _wake(self) -> None:
+        self._due.wake()
+        self._deadlines.wake()
 
-    def _sleepless(self) -> Signal:
-        """Make a signal that a change of the entries sets; if none can come any more, it is set."""
+    def _sleepless(self, agenda: Agenda[_Entry], until: float) -> Signal:
+        """Make a signal that is set if there is anything to do before ``until``."""
         signal = self._port.signal()
-        self._pokes.append(signal)
+        agenda.sleep(until, signal)
         if self._closing:
-            signal.set()  # there was nobody to poke when it was closed
+            signal.set()  # there was nobody to wake when it was closed
         return signal
 
-    async def _keep(self) -> None:
+    async def _keep(self, turn: int) -> None:
         """Renew what is due, for as long as there is anything."""
         while True:
             now = self._port.now()
             with self._mutex:
-                self._drop_forgotten()
-                due = [entry for entry in self._entries.values() if entry.due <= now + TOGETHER * entry.ttl]
-                next_due = min((entry.due for entry in self._entries.values()), default=math.inf)
-                poke = self._sleepless()
-            if next_due <= now:
+                due = self._take_due(now)
+                first = self._due.first()
+                until = min(now + IDLE, first[0] if first else math.inf)
+                poke = self._sleepless(self._due, until)
+            if due:
                 self._notice_stall(due, now)
                 await self._renew_all(due)
-                continue
-            if self._aside is not None:
+            elif self._aside is not None:
                 aside, self._aside = self._aside, None
-                await aside(min(next_due - now, ASIDE))
-                continue
-            if (
-                not await self._port.wait(poke, min(next_due - now, IDLE)) or self._closing
-            ) and self._ended():
+                await aside(min(until - now, ASIDE))
+            elif self._is_over(turn, woken=await self._port.wait(poke, until - now), idle=first is None):
                 return
 
-    async def _watch(self) -> None:
+    def _take_due(self, now: float) -> list[_Entry]:
+        """Take out what is to be renewed now: whatever is due, and what may travel with it."""
+        due: list[_Entry] = []
+        while (first := self._due.first()) is not None:
+            at, entry = first
+            if at > now + (TOGETHER * entry.ttl if due else 0):
+                break
+            self._due.pop()
+            if entry.lease() is None:
+                self._drop_forgotten(entry)
+            else:
+                due.append(entry)
+        return due
+
+    async def _watch(self, turn: int) -> None:
         """Tell those whose deadline has passed, for as long as there is anyone."""
         while True:
+            await self._lose_all(self._passed())
+            now = self._port.now()
             with self._mutex:
-                self._drop_forgotten()
-                leases = [lease for entry in self._entries.values() if (lease := entry.lease()) is not None]
-                poke = self._sleepless()
-            left = [(lease.remaining(), lease) for lease in leases]
-            for remaining, lease in left:
-                if remaining <= 0:
-                    await self._lose(lease)
-            soonest = min((remaining for remaining, _ in left if remaining > 0), default=IDLE)
-            del leases, left  # this loop must not keep alive what everyone else has dropped
-            if (not await self._port.wait(poke, min(soonest, IDLE)) or self._closing) and self._ended():
+                first = self._deadlines.first()
+                until = min(now + IDLE, first[0] if first else math.inf)
+                poke = self._sleepless(self._deadlines, until)
+            if self._is_over(turn, woken=await self._port.wait(poke, until - now), idle=first is None):
                 return
 
-    def _ended(self) -> bool:
+    def _passed(self) -> list[Renewable]:
+        """Find whose deadline has passed, and look again later at those who have a later one by now."""
+        passed: list[Renewable] = []
         with self._mutex:
-            if self._entries and not self._closing:
+            now = self._port.now()
+            while (first := self._deadlines.first()) is not None and first[0] <= now:
+                self._deadlines.pop()
+                entry = first[1]
+                lease = entry.lease()
+                if lease is None:
+                    self._drop_forgotten(entry)
+                elif (left := lease.remaining()) > 0:
+                    entry.look = self._deadlines.put(now + left, entry)
+                else:
+                    passed.append(lease)
+        return passed
+
+    async def _lose_all(self, leases: list[Renewable]) -> None:
+        # In a function of its own: a loop must not keep alive what everyone else has dropped.
+        for lease in leases:
+            await self._lose(lease)
+
+    def _is_over(self, turn: int, *, woken: bool, idle: bool) -> bool:
+        """Tell whether a loop is to end: closed, idle for long enough, or left behind by the other."""
+        with self._mutex:
+            if turn == self._turn and not self._closing and (woken or not idle or self._entries):
                 return False
-            self._running = []
-            self._poke()  # both loops end together, so that add() starts both again
+            if turn == self._turn:
+                self._begin_turn()
             return True
 
-    def _drop_forgotten(self) -> None:
-        for key, entry in [*self._entries.items()]:
-            if entry.lease() is None:
-                del self._entries[key]
-                _log.warning(
-                    "coord renews the lease of %s no longer: it was dropped inside its block", entry.what
-                )
+    def _begin_turn(self) -> int:
+        """Have the loops end that run, both of them, so that both are started again."""
+        self._turn += 1
+        self._running = []
+        self._wake()
+        return self._turn
+
+    def _drop_forgotten(self, entry: _Entry) -> None:
+        if self._strike_out(entry.key):
+            _log.warning(
+                "coord renews the lease of %s no longer: it was dropped inside its block", entry.what
+            )
 
     def _notice_stall(self, due: list[_Entry], now: float) -> None:
         for entry in due:
-            lease = entry.lease()
-            if lease is not None and now - entry.due > entry.ttl / STALL_SHARE:
+            if now - entry.due > entry.ttl / STALL_SHARE and (lease := entry.lease()) is not None:
                 _log.warning(
                     "coord renews the lease of %s %.3f s late: something blocked the event loop or the "
                     "process for that long; with a ttl of %g s it has %.3f s left",
@@ -279,7 +274,7 @@ class Renewals:
                 return
 
     async def _renew_all(self, due: list[_Entry]) -> None:
-        batches = [due[start : start + self._batch] for start in range(0, len(due), self._batch)]
+        batches = deque(due[start : start + self._batch] for start in range(0, len(due), self._batch))
         if len(batches) == 1:
             await self._renew_batch(batches[0])
             return
@@ -287,7 +282,18 @@ class Renewals:
         def all_known(outcomes: list[Outcome[None] | None]) -> bool:
             return None not in outcomes
 
-        await self._port.race([self._renew_batch(batch) for batch in batches], all_known)
+        lanes = LANES if self._batch > 1 else len(batches)
+        await self._port.race(
+            [self._renew_batches(batches) for _ in range(min(lanes, len(batches)))], all_known
+        )
+
+    async def _renew_batches(self, batches: deque[list[_Entry]]) -> None:
+        while batches:
+            try:
+                batch = batches.popleft()
+            except IndexError:  # another was quicker
+                return
+            await self._renew_batch(batch)
 
     async def _renew_batch(self, batch: list[_Entry]) -> None:
         sent_at = self._port.now()
@@ -295,9 +301,7 @@ class Renewals:
         for entry in batch:
             lease = entry.lease()
             length = min(entry.ttl, entry.until - sent_at)
-            if lease is None or length <= 0:
-                entry.due = math.inf  # held for as long as allowed: its deadline is its end
-            else:
+            if lease is not None and length > 0:  # held for as long as allowed: its deadline is its end
                 wanted.append((entry, lease, length))
         if not wanted:
             return
@@ -305,20 +309,29 @@ class Renewals:
             answers = await self._renew([(lease, length) for _, lease, length in wanted])
         except Exception as error:  # noqa: BLE001  # the deadline decides when it is over, not an error
             _log.info("coord could not renew %d leases yet: %s", len(wanted), error)
-            for entry, _, _ in wanted:
-                step = min(LATEST_RETRY, max(SOONEST_RETRY, entry.ttl / RETRY_SHARE))
-                entry.due = self._port.now() + step * random.uniform(0.5, 1)  # noqa: S311  # jitter
+            self._try_again([entry for entry, _, _ in wanted])
             return
         for (entry, lease, length), alive in zip(wanted, answers, strict=True):
             if not alive:
                 await self._lose(lease)
-            elif id(lease) in self._entries:
-                lease._renewed(sent_at, length)
-                entry.due = sent_at + length / SHARE * random.uniform(0.9, 1)  # noqa: S311  # jitter
+                continue
+            with self._mutex:
+                if self._entries.get(entry.key) is entry:
+                    lease._renewed(sent_at, length)
+                    self._renew_after(entry, sent_at, length)
+
+    def _try_again(self, entries: list[_Entry]) -> None:
+        with self._mutex:
+            now = self._port.now()
+            for entry in entries:
+                if self._entries.get(entry.key) is entry:
+                    step = min(LATEST_RETRY, max(SOONEST_RETRY, entry.ttl / RETRY_SHARE))
+                    entry.due = now + step * random.uniform(0.5, 1)  # noqa: S311  # jitter
+                    entry.renewal = self._due.put(entry.due, entry)
 
     async def _lose(self, lease: Renewable) -> None:
         """Tell a lease that it has ended, once, unless its holder has let go of it meanwhile."""
         with self._mutex:
-            if self._entries.pop(id(lease), None) is None:
+            if not self._strike_out(id(lease)):
                 return
-        await _tell(lease)
+        await tell(lease)

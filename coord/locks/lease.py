@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from coord._engine.checks import patience, seconds
-from coord._engine.renewals import Elsewhere
+from coord._engine.renewable import Elsewhere
 from coord.errors import NotOwned
 from coord.locks.fenced import AsyncFenced, AsyncGuarded, Writer
 

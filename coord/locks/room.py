@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from coord._engine.keys import Keys
     from coord._engine.port import Port
-    from coord._engine.renewals import Renewable
+    from coord._engine.renewable import Renewable
     from coord._engine.script import Call
     from coord.locks.calls import Grant, LockStatus
     from coord.locks.lease import AsyncLease

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from coord._engine.keys import Keys
     from coord._engine.nodes import Node
-    from coord._engine.renewals import Renewable
+    from coord._engine.renewable import Renewable
     from coord._engine.script import Call
     from coord.errors import Vote
     from coord.locks import AsyncLease

@@ -23,7 +23,10 @@ ROOM_NAMES = {f"coord.{path.stem}" for path in ROOMS if path.parent == ROOT} - {
     f"coord.{one}" for one in PACKAGES
 }
 WORLDLY = {"asyncio", "anyio", "threading", "time", "redis", "valkey", "socket", "subprocess", "concurrent"}
-SHARED = {"script", "port", "keys", "checks", "faces", "replies", "clock", "listeners", "renewals", "nodes"}
+SHARED = {
+    *("script", "port", "keys", "checks", "faces", "replies", "clock", "listeners"),
+    *("renewable", "renewals", "nodes"),
+}
 
 
 def imports(path: Path) -> set[str]:

@@ -18,6 +18,7 @@ from coord import AsyncCoord, Coord, LockLost
 from coord._engine import uptime as uptime_module
 from coord._engine.urls import open_sync
 from tests.support.flavours import awaitable
+from tests.support.hubs import renew_now
 
 if TYPE_CHECKING:
     from tests.support import servers
@@ -33,15 +34,6 @@ def bare(hub: Any) -> Any:
 def made(flavour: str, url: str, prefix: str) -> Any:
     make: Any = Coord if flavour == "sync" else AsyncCoord
     return awaitable(make.connect(url, prefix=prefix))
-
-
-def renew_now(hub: Any) -> None:
-    """Let what is renewed in blocks be due."""
-    renewals = bare(hub)._locks.renewals
-    with renewals._mutex:
-        for entry in renewals._entries.values():
-            entry.due = renewals._port.now()
-        renewals._poke()
 
 
 async def test_an_async_block_is_cancelled_when_its_lock_is_lost(real_server: str, prefix: str) -> None:

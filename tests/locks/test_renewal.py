@@ -19,6 +19,7 @@ import redis.asyncio
 from coord import AsyncCoord, Coord, LockLost
 from coord.locks.calls import RELEASE
 from tests.support.flavours import awaitable
+from tests.support.hubs import renew_now
 from tests.support.traffic import commands
 
 if TYPE_CHECKING:
@@ -35,15 +36,6 @@ def bare(hub: Any) -> Any:
 def made(flavour: str, url: str, prefix: str) -> Any:
     make: Any = Coord if flavour == "sync" else AsyncCoord
     return awaitable(make.connect(url, prefix=prefix))
-
-
-def renew_now(hub: Any) -> None:
-    """Let what is renewed in blocks be due."""
-    renewals = bare(hub)._locks.renewals
-    with renewals._mutex:
-        for entry in renewals._entries.values():
-            entry.due = renewals._port.now()
-        renewals._poke()
 
 
 async def test_a_lease_is_renewed_while_its_block_runs_and_not_after(

@@ -19,7 +19,7 @@ import valkey.asyncio
 
 from coord import AsyncCoord, Coord, LockLost, LockTimeout
 from coord._engine.port import step
-from coord._engine.renewals import Elsewhere
+from coord._engine.renewable import Elsewhere
 from coord._engine.twins import blocking_twin
 from coord._engine.urls import open_async, open_sync
 from tests.support import servers

@@ -35,3 +35,14 @@ async def hub_of(flavour: str, port: int, prefix: str) -> AsyncIterator[Any]:
     else:
         async with redis.asyncio.Redis(port=port) as twin, AsyncCoord(twin, prefix=prefix) as async_hub:
             yield async_hub
+
+
+def renew_now(hub: Any) -> None:
+    """Let what a ``Coord`` renews in blocks of locks be due."""
+    renewals = getattr(hub, "_inner", hub)._locks.renewals
+    with renewals._mutex:
+        for entry in list(renewals._entries.values()):
+            if entry.renewal is not None and entry.renewal.what is not None:
+                renewals._due.cancel(entry.renewal)
+                entry.due = renewals._port.now()
+                entry.renewal = renewals._due.put(entry.due, entry)
