@@ -32,6 +32,8 @@ Reading = dict[str, float]
 """Figures of one block, a call: ``wall``, ``client`` and ``server`` in microseconds, and others by name."""
 FEWEST = 4
 """Rounds that are run even when the time is up: of fewer, a median is no better than one of them."""
+TELLING = 8
+"""Rounds from which on their spread tells how far off their median may be."""
 NOTCH = 1.57
 """Half the width of a median's 95 % interval in interquartile ranges over the root of the count
 (McGill, Tukey and Larsen, 1978)."""
@@ -150,7 +152,7 @@ def ratio(results: Results, other: Results, figure: str) -> Ratio:
     if not found or not all(map(isfinite, found)):
         return Ratio(nan, nan)
     value = statistics.median(found)
-    if len(found) < FEWEST or not value:
+    if len(found) < TELLING or not value:
         return Ratio(value, nan)
     low, _, high = statistics.quantiles(found, n=4)
     return Ratio(value, NOTCH * (high - low) / sqrt(len(found)) / value)
