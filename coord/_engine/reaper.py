@@ -7,6 +7,7 @@ input. That end comes when the owner closes it, and just as well when the owner 
 server is stopped and the scratch folder removed. If the server cannot start, what it said is printed.
 """
 
+import os
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ def main() -> int:
     """Run one server for as long as standard input stays open."""
     server_path, scratch = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.umask(0o077)  # its files are nobody else's
     config = b"".join(iter(sys.stdin.buffer.readline, b"\n"))
     server = subprocess.Popen(  # noqa: S603  # the path comes from an installed wheel
         [server_path, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -33,7 +35,7 @@ def main() -> int:
         said = b""
         for line in server.stdout:
             said += line
-            if b"Ready to accept connections" in line:
+            if b"ready to accept connections" in line.lower():  # Redis up to 7.0 begins "The server is now"
                 break
         else:
             sys.stdout.write(said.decode(errors="replace"))

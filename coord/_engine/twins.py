@@ -13,6 +13,7 @@ from importlib import import_module
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
+from coord._engine import clusters
 from coord._engine.urls import Opened, helpers_of
 
 if TYPE_CHECKING:
@@ -108,13 +109,9 @@ def _cluster(client: Any, library: str, limit: float) -> Client:
     module: Any = import_module(f"{library}.cluster")
     settings = dict(getattr(client, "connection_kwargs", None) or client.nodes_manager.connection_kwargs)
     kind = _connection(settings.pop("connection_class", None) or _plain(library), library)
-    nodes = [
-        module.ClusterNode(node.host, int(node.port)) for node in client.nodes_manager.startup_nodes.values()
-    ]
+    hosts = [(node.host, int(node.port)) for node in client.nodes_manager.startup_nodes.values()]
     factory = module.ValkeyCluster if library == "valkey" else module.RedisCluster
-    twin: Client = factory(
-        startup_nodes=nodes, ssl="SSL" in kind.__name__, **_settings(settings, kind, library, limit)
-    )
+    twin: Client = clusters.blocking(factory, hosts, kind, _settings(settings, kind, library, limit))
     return twin
 
 

@@ -1,41 +1,43 @@
 """From a URL to a client that coord owns.
 
-======================================  ==================================================
-``redis://`` ``rediss://`` ``unix://``  one server, as ``redis-py`` reads the URL
-``redis+cluster://host:port``           a cluster, found through any of its nodes
-``redis+sentinel://h:p,h:p/service``    the master of ``service``, as the Sentinels name it
-``embedded://`` ``embedded:///dir``     a private Valkey server, started now, stopped on close
-``memory://`` ``memory://name``         inside this process, on fakeredis; same name, same data
-======================================  ==================================================
+==========================================  ==================================================
+``redis://`` ``rediss://`` ``unix://``      one server; with the second s over TLS, here and below
+``redis+cluster://h:p,h:p``                 a cluster, found through any of its nodes
+``redis+sentinel://h:p,h:p/service``        the master of ``service``, as the Sentinels name it
+``embedded://`` ``embedded:///dir``         a private server, started now, stopped on close
+``memory://`` ``memory://name``             inside this process, on fakeredis; same name, same data
+==========================================  ==================================================
 
-Clients of one server that are opened here do not retry on their own, since the courier decides what may
-be sent again, and wait for a free connection instead of failing when all are in use. Connecting, waiting
-for a connection and each read are bounded by the time that a single call may take.
+What a URL may say is in ``addresses``. Clients of one server that are opened here do not retry on their own,
+since the courier decides what may be sent again, and wait for a free connection instead of failing when all
+are in use. Connecting, waiting for a connection and each read are bounded by the time that a single call may
+take, unless the URL says otherwise.
 """
 
 # pyright: basic
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, unquote, urlsplit
 
 import redis
 import redis.asyncio
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from coord._engine import clusters
+from coord._engine.addresses import Address, read
 from coord._engine.embedded import EmbeddedServer
 from coord._engine.forks import Mutex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from coord._engine.wires import AsyncClient, Client
 
@@ -51,9 +53,6 @@ SHORTEST_CALL = 0.001
 CONNECTIONS = 50
 """Connections that one Coord opens: what a web server has threads, and far from the 10,000 that a server
 takes."""
-
-SCHEMES = "redis, rediss, unix, redis+sentinel, redis+cluster, embedded, memory"
-ENCODE = "in a user name or password, each of / # ? @ : % must be percent-encoded"
 
 _memory: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 _memory_mutex = Mutex()
@@ -80,19 +79,22 @@ class Opened:
 class _Wanted:
     """What an opener must know."""
 
-    url: str
-    parts: SplitResult
+    address: Address
     is_async: bool
     limit: float
 
-    def patience(self) -> dict[str, float]:
-        """How long every connection waits."""
-        return {"socket_connect_timeout": self.limit, "socket_timeout": self.limit}
+    def settings(self) -> dict[str, Any]:
+        """How connections behave: bounded and checked as much as the URL does not say otherwise."""
+        said = self.address.options
+        settings = {"socket_connect_timeout": self.limit, "socket_timeout": self.limit, **said}
+        if self.address.is_tls:  # which not every version of redis-py does by default
+            settings.setdefault("ssl_check_hostname", said.get("ssl_cert_reqs") != "none")
+        return settings
 
     def policy(self) -> dict[str, Any]:
-        """How every connection behaves."""
+        """How connections behave that never retry on their own."""
         retry: Any = AsyncRetry(NoBackoff(), 0) if self.is_async else Retry(NoBackoff(), 0)
-        return {"retry": retry, **self.patience()}
+        return {"retry": retry, **self.settings()}
 
 
 def open_sync(url: str, limit: float = CALL_TIMEOUT) -> Opened:
@@ -106,17 +108,14 @@ def open_async(url: str, limit: float = CALL_TIMEOUT) -> Opened:
 
 
 def _open(url: str, limit: float, *, is_async: bool) -> Opened:
-    if not isinstance(url, str):
-        raise TypeError(f"url must be a str, not {type(url).__name__}")
-    with _without_secrets(url.partition("://")[0]):
-        parts = urlsplit(url)
-    opener = _OPENERS.get(parts.scheme)
-    if opener is None:
-        raise ValueError(f"the url's scheme is {parts.scheme!r}; it must be one of {SCHEMES}")
-    server = EmbeddedServer(unquote(parts.path) or None) if parts.scheme == "embedded" else None
-    target = server.url if server is not None else url
-    client = opener(_Wanted(target, urlsplit(target), is_async, limit))
-    return Opened(client, helpers_of(client), server, _shown(parts))
+    address = read(url)
+    shown = address.shown
+    server = None
+    if address.scheme == "embedded":
+        server = EmbeddedServer(address.place or None)
+        address = read(server.url)
+    client = _OPENERS[address.scheme](_Wanted(address, is_async, limit))
+    return Opened(client, helpers_of(client), server, shown)
 
 
 def helpers_of(client: object) -> tuple[Any, ...]:
@@ -125,59 +124,39 @@ def helpers_of(client: object) -> tuple[Any, ...]:
     return tuple(getattr(getattr(pool, "sentinel_manager", None), "sentinels", ()))
 
 
-def _shown(parts: SplitResult) -> str:
-    """Spell a URL without user, password and options."""
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-@contextlib.contextmanager
-def _without_secrets(scheme: str) -> Iterator[None]:
-    """Replace the errors of URL parsers, which may quote a piece of the password."""
-    try:
-        yield
-    except ValueError:
-        raise ValueError(f"the {scheme}:// url cannot be read; {ENCODE}") from None
-
-
 def _open_single(wanted: _Wanted) -> Client | AsyncClient:
-    options = {**wanted.policy(), "max_connections": CONNECTIONS, "timeout": wanted.limit}
-    with _without_secrets(wanted.parts.scheme):
-        if wanted.is_async:
-            pool = redis.asyncio.BlockingConnectionPool.from_url(wanted.url, **options)
-            return redis.asyncio.Redis.from_pool(pool)
-        return redis.Redis.from_pool(redis.BlockingConnectionPool.from_url(wanted.url, **options))
+    address = wanted.address
+    module: Any = redis.asyncio if wanted.is_async else redis
+    where: dict[str, Any] = {"path": address.place}
+    kind = module.UnixDomainSocketConnection
+    if address.hosts:
+        ((host, port),) = address.hosts
+        where = {"host": host, "port": port}
+        kind = module.SSLConnection if address.is_tls else module.Connection
+    settings = {"max_connections": CONNECTIONS, "timeout": wanted.limit, **wanted.policy()}
+    pool: Any = module.BlockingConnectionPool(connection_class=kind, **where, **settings)
+    client: Client | AsyncClient = module.Redis.from_pool(pool)
+    return client
 
 
 def _open_cluster(wanted: _Wanted) -> Client | AsyncClient:
-    if not wanted.parts.netloc.rpartition("@")[2]:
-        raise ValueError(f"a cluster's url names one of its nodes, redis+cluster://host:port; {ENCODE}")
-    plain = wanted.parts._replace(scheme="redis").geturl()
-    factory: Any = redis.asyncio.RedisCluster if wanted.is_async else redis.RedisCluster
-    with _without_secrets(wanted.parts.scheme):
-        client: Client | AsyncClient = factory.from_url(plain, **wanted.patience())
+    hosts, is_tls = wanted.address.hosts, wanted.address.is_tls
+    if wanted.is_async:
+        nodes = [ClusterNode(*host) for host in hosts]
+        return redis.asyncio.RedisCluster(startup_nodes=nodes, ssl=is_tls, **wanted.settings())
+    kind = redis.SSLConnection if is_tls else redis.Connection
+    client: Client = clusters.blocking(redis.RedisCluster, hosts, kind, wanted.settings())
     return client
 
 
 def _open_sentinel(wanted: _Wanted) -> Client | AsyncClient:
-    credentials, _, hosts = wanted.parts.netloc.rpartition("@")
-    user, _, password = credentials.partition(":")
-    service, _, database = wanted.parts.path.strip("/").partition("/")
-    nodes = [host.rpartition(":") for host in hosts.split(",")]
-    if not service or not all(name and port.isdecimal() for name, _, port in nodes):
-        raise ValueError(
-            f"a Sentinel's url reads redis+sentinel://host:port,host:port/service[/db]; {ENCODE}"
-        )
-    policy = wanted.policy()
+    address, policy = wanted.address, wanted.policy()
+    of_the_masters_alone = {"username", "password", "db", "client_name"}
+    of_both = {name: value for name, value in policy.items() if name not in of_the_masters_alone}
     sentinel: Any = (AsyncSentinel if wanted.is_async else Sentinel)(
-        [(name.strip("[]"), int(port)) for name, _, port in nodes], sentinel_kwargs=policy
+        address.hosts, sentinel_kwargs={**of_both, **address.sentinel, "ssl": address.is_tls}
     )
-    master: Client | AsyncClient = sentinel.master_for(
-        service,
-        username=unquote(user) or None,
-        password=unquote(password) or None,
-        db=int(database or 0),
-        **policy,
-    )
+    master: Client | AsyncClient = sentinel.master_for(address.place, ssl=address.is_tls, **policy)
     return master
 
 
@@ -187,9 +166,9 @@ def _open_memory(wanted: _Wanted) -> Client | AsyncClient:
     except ImportError:
         raise ImportError("memory:// runs on fakeredis: pip install 'coord[memory]'") from None
     server: Any = fakeredis.FakeServer()
-    if wanted.parts.netloc:
+    if wanted.address.place:
         with _memory_mutex:
-            server = _memory.setdefault(wanted.parts.netloc, server)
+            server = _memory.setdefault(wanted.address.place, server)
     client: Client | AsyncClient = (
         fakeredis.FakeAsyncRedis(server=server) if wanted.is_async else fakeredis.FakeRedis(server=server)
     )
@@ -200,8 +179,9 @@ _OPENERS: dict[str, Callable[[_Wanted], Client | AsyncClient]] = {
     "redis": _open_single,
     "rediss": _open_single,
     "unix": _open_single,
-    "embedded": _open_single,
     "redis+cluster": _open_cluster,
+    "rediss+cluster": _open_cluster,
     "redis+sentinel": _open_sentinel,
+    "rediss+sentinel": _open_sentinel,
     "memory": _open_memory,
 }

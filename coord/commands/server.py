@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import redis
 from redis.exceptions import RedisClusterException
 
+from coord._engine.addresses import SECRET_OPTIONS
 from coord._engine.urls import Opened, open_sync
 from coord.errors import CoordError, WrongKeyType
 
@@ -118,7 +119,9 @@ def secrets_of(url: str) -> frozenset[str]:
     except ValueError:  # then no error quotes it either
         return frozenset()
     password = parts.netloc.rpartition("@")[0].partition(":")[2]
-    return frozenset({password, unquote(password), *parse_qs(parts.query).get("password", [])} - {""})
+    options = parse_qs(parts.query)
+    by_option = [value for name in SECRET_OPTIONS for value in options.get(name, [])]
+    return frozenset({password, unquote(password), *by_option} - {""})
 
 
 def printable(text: str, width: int = 72) -> str:

