@@ -55,11 +55,12 @@ def run() -> Iterator[Callable[..., int]]:
     if binary is None:
         pytest.skip("needs a server with TLS: the system's redis-server")
     with contextlib.ExitStack() as stack:
-        yield (
-            lambda config, *options: (
-                stack.enter_context(servers.running(binary, *options, config=config)).port
-            )
-        )
+
+        def start(config: str, *options: str) -> int:
+            port = servers.cluster_port() if "cluster-enabled" in config else 0
+            return stack.enter_context(servers.running(binary, *options, config=config, port=port)).port
+
+        yield start
 
 
 @contextlib.asynccontextmanager
