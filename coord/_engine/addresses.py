@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMES", "SECRET_OPTIONS", "Address", "read"]
 
 REDIS_PORT, SENTINEL_PORT = 6379, 26_379
+"""The ports that Redis and its Sentinels listen on unless told otherwise."""
+
 LAST_PORT = 65_535
+"""A port has 16 bits."""
+
 FEWEST_CONNECTIONS = 4
 """An ``AsyncCoord`` shares one for calls, and needs others for messages and for what travels alone."""
 

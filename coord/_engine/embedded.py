@@ -33,6 +33,8 @@ OLDEST = (6, 2)
 """The Redis that every script runs on."""
 
 OTHERS = 0o077
+"""The bits of a mode that let anybody in but its owner."""
+
 LOCK_FILE = "coord.lock"
 PLAIN = frozenset((string.ascii_letters + string.digits + "/._-").encode())
 

@@ -15,7 +15,7 @@ import redis
 
 from coord import AsyncCoord, Coord, CoordError
 from coord._engine.embedded import EmbeddedServer
-from tests import servers
+from tests.support import servers
 
 
 def alive(pid: int) -> bool:

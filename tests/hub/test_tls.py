@@ -10,8 +10,8 @@ import redis
 from redis.sentinel import Sentinel
 
 from coord import AsyncCoord, Coord
-from tests import servers
-from tests.flavours import awaitable
+from tests.support import servers
+from tests.support.flavours import awaitable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
