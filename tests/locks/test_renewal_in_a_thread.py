@@ -26,6 +26,7 @@ from tests.support import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -314,14 +315,15 @@ async def test_a_unix_socket_is_imitated() -> None:
         assert lease.valid
 
 
-def test_tls_is_imitated() -> None:
-    client = open_async("rediss://user:pw@h:1/2?ssl_ca_certs=/ca&ssl_check_hostname=false").client
+def test_tls_is_imitated(tmp_path: Path) -> None:
+    (tmp_path / "ca").touch()
+    client = open_async(f"rediss://user:pw@h:1/2?ssl_ca_certs={tmp_path}/ca&ssl_check_hostname=false").client
     pool = blocking_twin(client, 1.5).client.connection_pool
 
     assert pool.connection_class is redis.SSLConnection
     wanted = {"host": "h", "port": 1, "db": 2, "username": "user", "password": "pw"}
     assert {name: pool.connection_kwargs[name] for name in wanted} == wanted
-    assert pool.connection_kwargs["ssl_ca_certs"] == "/ca"
+    assert pool.connection_kwargs["ssl_ca_certs"] == f"{tmp_path}/ca"
     assert not pool.connection_kwargs["ssl_check_hostname"]
     made = pool.connection_class(**pool.connection_kwargs)
     assert made.socket_connect_timeout is not None
