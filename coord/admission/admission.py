@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from coord._engine.checks import instance
+from coord._engine.decorating import around_coroutine, for_key
 from coord.admission.denied import Denied
 from coord.admission.entrance import Entrance, decision_of
 from coord.admission.permit import AsyncAdmissionHold, AsyncAdmissionPermit
-from coord.limits.limiter import decorated
+from coord.concurrency.limit import AsyncConcurrencyLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from coord._engine.checks import Seconds
-    from coord.concurrency.limit import AsyncConcurrencyLimit
     from coord.limits.charge import Cost
     from coord.limits.decision import Decision
     from coord.limits.gate import Group
@@ -41,7 +42,7 @@ class AsyncAdmission:
     """
 
     def __init__(self, limits: AsyncLimits, at_once: AsyncConcurrencyLimit) -> None:
-        terms = at_once._terms
+        terms = instance(at_once, AsyncConcurrencyLimit, "at_once")._terms
         if limits._room.port is not at_once._room.port:
             raise ValueError("admission() takes limits of this Coord only")
         if not terms.fair:
@@ -165,11 +166,10 @@ class AsyncAdmission:
             timeout: As for ``acquire()``; what it raises, the call raises.
 
         Raises:
-            TypeError: The function is of the other flavour.
+            TypeError: The function is of the other flavour, or a generator function.
         """
-        return lambda function: decorated(
-            function, key, lambda whom: self.hold(whom, cost=cost, weight=weight, timeout=timeout)
-        )
+        block = for_key(key, lambda whom: self.hold(whom, cost=cost, weight=weight, timeout=timeout))
+        return lambda function: around_coroutine(function, "admission", block)
 
     async def status(self, key: str, *, cost: Cost = 0, weight: int = 1) -> Decision:
         """Say how things stand for ``key``, taking nothing.

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from coord._engine.checks import instance
+from coord._engine.decorating import around, for_key
 from coord._engine.faces import twin_of
 from coord._engine.port import step
 from coord.admission.admission import AsyncAdmission
 from coord.admission.denied import Denied
 from coord.admission.permit import AsyncAdmissionHold, AsyncAdmissionPermit
-from coord.concurrency.blocking import ConcurrencyHold, ConcurrencyPermit, entered
-from coord.limits.blocking import decorated
+from coord.concurrency.blocking import ConcurrencyHold, ConcurrencyLimit, ConcurrencyPermit, entered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from coord._engine.checks import Seconds
-    from coord.concurrency.blocking import ConcurrencyLimit
     from coord.limits.blocking import Limits
     from coord.limits.charge import Cost
     from coord.limits.decision import Decision
@@ -62,6 +62,7 @@ class AdmissionHold(ConcurrencyHold):
 @twin_of(AsyncAdmission)
 class Admission:
     def __init__(self, limits: Limits, at_once: ConcurrencyLimit) -> None:
+        instance(at_once, ConcurrencyLimit, "at_once")
         self._flow = AsyncAdmission(limits._flow, at_once._flow)
         self.names = self._flow.names
 
@@ -101,9 +102,8 @@ class Admission:
         weight: int = 1,
         timeout: Seconds | None = None,
     ) -> Callable[[F], F]:
-        return lambda function: decorated(
-            function, key, lambda whom: self.hold(whom, cost=cost, weight=weight, timeout=timeout)
-        )
+        block = for_key(key, lambda whom: self.hold(whom, cost=cost, weight=weight, timeout=timeout))
+        return lambda function: around(function, "admission", block)
 
     def status(self, key: str, *, cost: Cost = 0, weight: int = 1) -> Decision:
         return step(self._flow.status(key, cost=cost, weight=weight))

@@ -48,10 +48,11 @@ class AsyncAdmissionPermit(AsyncConcurrencyPermit):
         again does nothing. It may be done after the permit was given back, or lost.
 
         Args:
-            cost: What it cost: a number for all rates, or one for each limiter by name.
+            cost: What it cost; of several rates, a number for each limiter by name, or 0 for all.
 
         Raises:
-            TypeError: ``cost`` is not an ``int``, or has a value that is none.
+            TypeError: ``cost`` is not an ``int``, or has a value that is none; or it is a number but 0,
+                and there are several rates.
             ValueError: ``cost`` is negative, or does not name each limiter.
 
         Complexity: As of a limiter's charge, one round trip.

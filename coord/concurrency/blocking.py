@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
+from coord._engine.decorating import around, for_key
 from coord._engine.faces import twin_of
 from coord._engine.port import step
 from coord.concurrency.limit import AsyncConcurrencyLimit
 from coord.concurrency.permit import AsyncConcurrencyHold, AsyncConcurrencyPermit
-from coord.limits.blocking import decorated
 from coord.locks.blocking import Loss
 
 if TYPE_CHECKING:
@@ -119,9 +119,8 @@ class ConcurrencyLimit:
     def around(
         self, key: str | Callable[..., str], *, weight: int = 1, timeout: Seconds | None = None
     ) -> Callable[[F], F]:
-        return lambda function: decorated(
-            function, key, lambda whom: self.hold(whom, weight=weight, timeout=timeout)
-        )
+        block = for_key(key, lambda whom: self.hold(whom, weight=weight, timeout=timeout))
+        return lambda function: around(function, "concurrency limit", block)
 
     def status(self, key: str) -> ConcurrencyStatus:
         return step(self._flow.status(key))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from coord._engine.decorating import around_coroutine, for_key
 from coord.concurrency.calls import ConcurrencyStatus
 from coord.concurrency.permit import AsyncConcurrencyHold, AsyncConcurrencyPermit
 from coord.concurrency.terms import Terms
 from coord.concurrency.turn import Turn
-from coord.limits.limiter import decorated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,11 +145,10 @@ class AsyncConcurrencyLimit:
             timeout: As for ``acquire()``; what it raises, the call raises.
 
         Raises:
-            TypeError: The function is of the other flavour.
+            TypeError: The function is of the other flavour, or a generator function.
         """
-        return lambda function: decorated(
-            function, key, lambda whom: self.hold(whom, weight=weight, timeout=timeout)
-        )
+        block = for_key(key, lambda whom: self.hold(whom, weight=weight, timeout=timeout))
+        return lambda function: around_coroutine(function, "concurrency limit", block)
 
     async def status(self, key: str) -> ConcurrencyStatus:
         """Look at the permits of a key, whoever holds them.

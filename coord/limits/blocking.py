@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
-from functools import wraps
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
+from coord._engine.decorating import around, for_key
 from coord._engine.faces import twin_of
 from coord._engine.port import step
 from coord.limits.charge import AsyncCharge, AsyncCharging
 from coord.limits.limiter import AsyncFixedWindow, AsyncLimiter, AsyncSlidingWindow, AsyncTokenBucket
-from coord.limits.several import AsyncLimits
+from coord.limits.several import AsyncLimits, limiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
     from datetime import datetime
     from types import TracebackType
     from typing import Unpack
@@ -27,37 +25,9 @@ if TYPE_CHECKING:
     from coord.limits.room import LimitRoom
     from coord.limits.several import Key
 
-__all__ = [
-    "Charge",
-    "Charging",
-    "FixedWindow",
-    "Limiter",
-    "Limits",
-    "SlidingWindow",
-    "TokenBucket",
-    "decorated",
-]
+__all__ = ["Charge", "Charging", "FixedWindow", "Limiter", "Limits", "SlidingWindow", "TokenBucket"]
 
 F = TypeVar("F", bound="Callable[..., object]")
-
-
-def decorated(
-    function: F, key: str | Callable[..., str], entered: Callable[[str], AbstractContextManager[object]]
-) -> F:
-    """Make a function wait for its turn before each call.
-
-    Raises:
-        TypeError: The function is of the other flavour.
-    """
-    if inspect.iscoroutinefunction(function):
-        raise TypeError(f"a sync limiter cannot limit {function!r}, a coroutine function; use AsyncCoord")
-
-    @wraps(function)
-    def limited(*args: object, **kwargs: object) -> object:
-        with entered(key if isinstance(key, str) else key(*args, **kwargs)):
-            return function(*args, **kwargs)
-
-    return cast("F", limited)
 
 
 @twin_of(AsyncCharge)
@@ -123,9 +93,8 @@ class Limiter:
     def around(
         self, key: str | Callable[..., str], *, cost: int = 1, timeout: Seconds | None = None
     ) -> Callable[[F], F]:
-        return lambda function: decorated(
-            function, key, lambda whom: self.charge(whom, cost=cost, timeout=timeout)
-        )
+        block = for_key(key, lambda whom: self.charge(whom, cost=cost, timeout=timeout))
+        return lambda function: around(function, "limiter", block)
 
     def status(self, key: str, *, cost: int = 0) -> Decision:
         return step(self._flow.status(key, cost=cost))
@@ -192,7 +161,7 @@ class FixedWindow(Limiter):
 @twin_of(AsyncLimits)
 class Limits:
     def __init__(self, room: LimitRoom, members: Sequence[Limiter], **options: Unpack[LimitsOptions]) -> None:
-        self._flow = AsyncLimits(room, [member._flow for member in members], **options)
+        self._flow = AsyncLimits(room, [member._flow for member in limiters(members, Limiter)], **options)
         self.names = self._flow.names
 
     def __repr__(self) -> str:
@@ -217,9 +186,8 @@ class Limits:
     def around(
         self, key: str | Callable[..., str], *, cost: Cost = 1, timeout: Seconds | None = None
     ) -> Callable[[F], F]:
-        return lambda function: decorated(
-            function, key, lambda whom: self.charge(whom, cost=cost, timeout=timeout)
-        )
+        block = for_key(key, lambda whom: self.charge(whom, cost=cost, timeout=timeout))
+        return lambda function: around(function, "limiter", block)
 
     def status(self, key: Key, *, cost: Cost = 0) -> Decision:
         return step(self._flow.status(key, cost=cost))

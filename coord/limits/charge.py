@@ -64,16 +64,21 @@ class AsyncCharge:
         not made by another call. A decision that no server made has nothing to settle.
 
         Args:
-            cost: What it cost: a number, or one for each limiter by name. It may be more than the limit.
+            cost: What it cost; of several limits, a number for each limiter by name, or 0 for all. It may be
+                more than the limit.
 
         Raises:
-            TypeError: ``cost`` is not an ``int``, or has a value that is none.
+            TypeError: ``cost`` is not an ``int``, or has a value that is none; or it is a number but 0,
+                and there are several limits: requests and tokens never cost the same.
             ValueError: ``cost`` is negative, or does not name each limiter.
 
         Complexity: One round trip; O(1), for an exact sliding window O(n) in what was admitted since.
         """
         names = self._charged or [part.name for part in self.decision.parts or (self.decision,)]
         wanted = costs_of(cost, names, at_least=0)
+        if len(wanted) > 1 and not isinstance(cost, Mapping) and cost:
+            named = ", ".join(f"{name!r}: ..." for name in wanted)
+            raise TypeError(f"several limits are settled by name, settle({{{named}}}), not settle({cost})")
         for debit in self._debits:
             changed = tuple(
                 item._replace(cost=more)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import wraps
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from coord._engine.checks import Seconds, integer, patience, seconds
+from coord._engine.decorating import around_coroutine, for_key
 from coord._engine.keys import escape
 from coord.limits import policy as policies
 from coord.limits.charge import AsyncCharge, AsyncCharging
@@ -16,8 +15,7 @@ from coord.limits.gate import Gate
 from coord.limits.options import Behaviour
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Callable, Iterable
     from typing import Unpack
 
     from coord.limits.decision import Decision
@@ -30,39 +28,23 @@ __all__ = ["AsyncFixedWindow", "AsyncLimiter", "AsyncSlidingWindow", "AsyncToken
 F = TypeVar("F", bound="Callable[..., object]")
 
 
-def until_seconds(until: Seconds | datetime) -> float:
+def until_seconds(until: Seconds | datetime, limits: Iterable[Policy]) -> float:
     """Return how long it is until then: an aware ``datetime``, or seconds from now.
 
     Raises:
         TypeError: It is neither.
-        ValueError: It is a naive ``datetime``, or below 0 seconds.
+        ValueError: It is a naive ``datetime``, below 0 seconds, or later than the limits can count.
     """
     if not isinstance(until, datetime):
-        return seconds(until, "until", at_least=0)
-    if until.tzinfo is None:
+        pause = seconds(until, "until", at_least=0)
+    elif until.tzinfo is None:
         raise ValueError(f"until must be an aware datetime, not {until!r}")
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())
-
-
-def decorated(
-    function: F, key: str | Callable[..., str], entered: Callable[[str], AbstractAsyncContextManager[object]]
-) -> F:
-    """Make a coroutine function wait for its turn before each call.
-
-    Raises:
-        TypeError: The function is of the other flavour.
-    """
-    if not inspect.iscoroutinefunction(function):
-        raise TypeError(
-            f"an async limiter decorates coroutine functions, and {function!r} is none; use Coord"
-        )
-
-    @wraps(function)
-    async def limited(*args: object, **kwargs: object) -> object:
-        async with entered(key if isinstance(key, str) else key(*args, **kwargs)):
-            return await function(*args, **kwargs)
-
-    return cast("F", limited)
+    else:
+        pause = max(0.0, (until - datetime.now(UTC)).total_seconds())
+    longest = min(policy.longest_pause for policy in limits)
+    if pause > longest:
+        raise ValueError(f"until must be at most {longest:g} seconds from now, not {until!r}")
+    return pause
 
 
 class AsyncLimiter:
@@ -174,11 +156,10 @@ class AsyncLimiter:
             timeout: As for ``acquire()``; what it raises, the call raises.
 
         Raises:
-            TypeError: The function is of the other flavour.
+            TypeError: The function is of the other flavour, or a generator function.
         """
-        return lambda function: decorated(
-            function, key, lambda whom: self.charge(whom, cost=cost, timeout=timeout)
-        )
+        block = for_key(key, lambda whom: self.charge(whom, cost=cost, timeout=timeout))
+        return lambda function: around_coroutine(function, "limiter", block)
 
     async def status(self, key: str, *, cost: int = 0) -> Decision:
         """Say how things stand for ``key``, charging nothing.
@@ -215,11 +196,17 @@ class AsyncLimiter:
         Args:
             key: Whom or what.
             until: Until when: seconds from now, a ``timedelta``, or an aware ``datetime`` by this
-                machine's clock. A penalty that ends earlier than what is booked changes nothing.
+                machine's clock; at most ten years ahead. A penalty that ends earlier than what is booked
+                changes nothing.
+
+        Raises:
+            TypeError: ``key`` is not a ``str``, or ``until`` none of these.
+            ValueError: ``key`` is empty; or ``until`` is a naive ``datetime``, below 0 seconds, or further
+                ahead than ten years, or than a bucket of a very high rate can count.
 
         Complexity: O(1), one round trip.
         """
-        wait = until_seconds(until)
+        wait = until_seconds(until, [self._policy])
         await self._gate.penalize((self._item(key, 0, at_least=0),), wait)
 
     async def reset(self, key: str) -> None:

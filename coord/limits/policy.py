@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from coord._engine.checks import MAX_EXACT, integer, micros, one_of, seconds
@@ -28,6 +29,12 @@ LONGEST_LOG = 10_000
 
 AUTO_LOG = 128
 """The limit up to which ``precision="auto"`` is exact: 1.5 KB a key, little for being exact."""
+
+LONGEST_PAUSE = LONGEST_PER
+"""Seconds for which nothing may be admitted: whoever asks for longer has made a mistake with a unit."""
+
+MOST_PARTS = 1000
+"""The greatest number that a ``float`` rate is taken to be divided by: 1/3 is a third, 2/7 two sevenths."""
 
 UNITS = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 60_000_000)
 """Microseconds that time may be counted in: of these the finest in which a limit is exact."""
@@ -63,6 +70,15 @@ class Policy:
     def kind(self) -> str:
         """How it is counted."""
         return self.words[0]
+
+    @property
+    def longest_pause(self) -> float:
+        """Seconds for which nothing may be admitted, and be counted exactly."""
+        if self.kind != "bucket":
+            return LONGEST_PAUSE
+        _, capacity, ticks, token, unit, extra = self.words
+        spare = MAX_EXACT // 2 - (capacity + extra) * token
+        return min(LONGEST_PAUSE, spare // ticks * unit / 1_000_000)
 
     def item(self, keys: Keys, subject: str, cost: int) -> Item:
         """Make what one call asks of this limit."""
@@ -109,19 +125,19 @@ def bucket(
     length = _length(per)
     if pace <= 0:
         raise ValueError(f"spec {spec!r} allows nothing")
+    simple = _simple(pace)
     capacity = integer(max(1, round(pace)) if burst is None else burst, "burst", at_least=1)
     most = integer(overdraft, "overdraft", at_least=0)
-    for unit in UNITS:
+    for exact, unit in product((pace, simple) if float(simple) == float(pace) else (pace,), UNITS):
         # Tokens a unit, in lowest terms: `ticks` pass each unit, `token` make a token.
-        exact = pace * unit / length
-        ticks, token = exact.numerator, exact.denominator
+        ticks, token = (exact * unit / length).as_integer_ratio()
         if 2 * (capacity + most) * token < MAX_EXACT and ticks * 1000 < MAX_EXACT:
-            window = float(capacity * length / pace) / 1_000_000
+            window = float(capacity * length / exact) / 1_000_000
             words = ("bucket", capacity, ticks, token, unit, most)
             return Policy("bucket", name, capacity, window, words, gradual=True)
     raise ValueError(
         f"{float(pace):g} each {length / 1_000_000:g} s with burst={capacity} cannot be counted exactly: "
-        "lower the burst, or write the rate in whole numbers: not rate=1/3 but rate=1, per=3"
+        f"lower the burst, or write the rate in whole numbers, as {_whole_numbers(pace, length)}"
     )
 
 
@@ -158,6 +174,17 @@ def fixed(name: str, spec: str | None, *, limit: int | None, per: Seconds | None
     most, length = _window(spec, limit, per)
     words = ("fixed", most, length, 1, 1, integer(overdraft, "overdraft", at_least=0))
     return Policy("fixed", name, most, length / 1_000_000, words)
+
+
+def _simple(pace: Fraction) -> Fraction:
+    """Find the ratio of small numbers that a rate is, or is about."""
+    return pace.limit_denominator(MOST_PARTS) if pace >= 1 else 1 / (1 / pace).limit_denominator(MOST_PARTS)
+
+
+def _whole_numbers(pace: Fraction, length: int) -> str:
+    """Say in whole numbers what a rate is about, to three digits or better."""
+    times, parts = _simple(pace).as_integer_ratio()
+    return f"rate={times}, per={parts * length / 1_000_000:.12g}"
 
 
 def _window(spec: str | None, limit: int | None, per: Seconds | None) -> tuple[int, int]:

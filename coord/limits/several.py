@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from coord._engine.checks import patience
+from coord._engine.decorating import around_coroutine, for_key
 from coord.limits.charge import AsyncCharge, AsyncCharging, Cost, costs_of
 from coord.limits.gate import Gate
-from coord.limits.limiter import decorated, until_seconds
+from coord.limits.limiter import AsyncLimiter, until_seconds
 from coord.limits.options import Behaviour
 
 if TYPE_CHECKING:
@@ -19,16 +20,31 @@ if TYPE_CHECKING:
     from coord._engine.checks import Seconds
     from coord.limits.decision import Decision
     from coord.limits.gate import Group
-    from coord.limits.limiter import AsyncLimiter
     from coord.limits.options import LimitsOptions
     from coord.limits.policy import Item
     from coord.limits.room import LimitRoom
 
-__all__ = ["AsyncLimits", "Key"]
+__all__ = ["AsyncLimits", "Key", "limiters"]
 
 F = TypeVar("F", bound="Callable[..., object]")
+T = TypeVar("T")
 Key = str | Mapping[str, str]
 """Whom to charge; or whom for each limit, by its limiter's name."""
+
+
+def limiters(members: Sequence[T], kind: type[T]) -> Sequence[T]:
+    """Return limiters that are asked together, if each is one.
+
+    Raises:
+        TypeError: One of them is none, or of the other flavour.
+    """
+    for member in members:
+        if not isinstance(member, kind):
+            raise TypeError(
+                f"limiters of this Coord are needed, as token_bucket() and the windows make them, "
+                f"not {type(member).__name__} {member!r}"
+            )
+    return members
 
 
 class AsyncLimits:
@@ -47,6 +63,7 @@ class AsyncLimits:
     ) -> None:
         if not members:
             raise ValueError("at least one limiter is needed")
+        limiters(members, AsyncLimiter)
         if any(member._room is not room for member in members):
             raise ValueError("limits() takes limiters of this Coord only")
         names = [member.name for member in members]
@@ -135,11 +152,10 @@ class AsyncLimits:
             timeout: As for ``acquire()``; what it raises, the call raises.
 
         Raises:
-            TypeError: The function is of the other flavour.
+            TypeError: The function is of the other flavour, or a generator function.
         """
-        return lambda function: decorated(
-            function, key, lambda whom: self.charge(whom, cost=cost, timeout=timeout)
-        )
+        block = for_key(key, lambda whom: self.charge(whom, cost=cost, timeout=timeout))
+        return lambda function: around_coroutine(function, "limiter", block)
 
     async def status(self, key: Key, *, cost: Cost = 0) -> Decision:
         """Say how things stand, charging nothing; as ``status()`` of one limiter."""
@@ -161,7 +177,7 @@ class AsyncLimits:
 
         Complexity: O(n) for n limits, one round trip.
         """
-        wait = until_seconds(until)
+        wait = until_seconds(until, self._policies.values())
         for group in self._groups(key, 0):
             await self._gate.penalize(group, wait)
 

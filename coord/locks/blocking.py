@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from coord._engine.checks import patience
+from coord._engine.decorating import around
 from coord._engine.faces import twin_of
 from coord._engine.port import step
-from coord.locks.around import held_around
 from coord.locks.entered import caller
 from coord.locks.fenced import Fenced, Guarded
 from coord.locks.hold import AsyncHold
@@ -88,7 +88,9 @@ class Lock:
         self, *, timeout: Seconds | None = None, on_lost: Callable[[], object] | None = None
     ) -> Callable[[F], F]:
         patience(timeout)
-        return lambda function: held_around(function, lambda: self.hold(timeout=timeout, on_lost=on_lost))
+        return lambda function: around(
+            function, "lock", lambda *_, **__: self.hold(timeout=timeout, on_lost=on_lost)
+        )
 
     def __enter__(self) -> Lease:
         return Lease(step(self._flow._enter(caller())))

@@ -8,8 +8,8 @@ import random
 from typing import TYPE_CHECKING, NoReturn, TypeVar, get_args
 
 from coord._engine.checks import one_of, patience, seconds
+from coord._engine.decorating import around_coroutine
 from coord.errors import LockLost, LockTimeout, SelfDeadlock
-from coord.locks.around import held_around_coroutine
 from coord.locks.asking import Asking
 from coord.locks.calls import waiter_of
 from coord.locks.durable import durable
@@ -248,11 +248,11 @@ class AsyncLock:
             on_lost: As for ``hold()``.
 
         Raises:
-            TypeError: The function is of the other flavour.
+            TypeError: The function is of the other flavour, or a generator function.
         """
         patience(timeout)
-        return lambda function: held_around_coroutine(
-            function, lambda: self.hold(timeout=timeout, on_lost=on_lost)
+        return lambda function: around_coroutine(
+            function, "lock", lambda *_, **__: self.hold(timeout=timeout, on_lost=on_lost)
         )
 
     async def __aenter__(self) -> AsyncLease:

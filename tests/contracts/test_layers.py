@@ -24,7 +24,7 @@ ROOM_NAMES = {f"coord.{path.stem}" for path in ROOMS if path.parent == ROOT} - {
 }
 WORLDLY = {"asyncio", "anyio", "threading", "time", "redis", "valkey", "socket", "subprocess", "concurrent"}
 SHARED = {
-    *("script", "port", "keys", "checks", "faces", "replies", "clock", "listeners"),
+    *("script", "port", "keys", "checks", "decorating", "faces", "replies", "clock", "listeners"),
     *("renewable", "renewals", "nodes"),
 }
 

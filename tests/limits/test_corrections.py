@@ -47,6 +47,64 @@ async def test_a_charge_is_settled_at_what_it_cost(coord: Any, kind: str) -> Non
     assert (await api.status("u")).remaining == 10
 
 
+async def test_several_limits_are_settled_by_name_or_given_all_back(coord: Any) -> None:
+    requests = coord.token_bucket("requests", "60/minute")
+    tokens = coord.token_bucket("tokens", "60_000/minute")
+    both = coord.limits(requests, tokens)
+    charge = await both.acquire("u", cost={"requests": 1, "tokens": 900})
+    with pytest.raises(TypeError, match=r"'tokens': \.\.\.\}\), not settle\(50\)"):
+        await charge.settle(50)
+    parts = (await both.status("u")).parts
+    assert parts[0].remaining == 59, "nothing was sent"
+    await charge.settle({"requests": 1, "tokens": 50})
+    await charge.settle(0)
+    await charge.refund()
+    assert [part.remaining for part in (await both.status("u")).parts] == [60, 60_000]
+
+    alone = await coord.limits(requests).acquire("u", cost=9)
+    await alone.settle(2)
+    assert (await requests.status("u")).remaining == 58
+
+    seats = coord.concurrency_limit("seats", limit=1, fair=True)
+    permit = await coord.admission(requests, tokens, at_once=seats).try_acquire("v")
+    with pytest.raises(TypeError, match="settled by name"):
+        await permit.settle(50)
+    await permit.release()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("flock", ["alone", "several", "admission"])
+async def test_a_pause_has_bounds(coord: Any, client: Any, prefix: str, kind: str, flock: str) -> None:
+    api = limiter(coord, kind, limit=5)
+    makers: dict[str, Any] = {
+        "alone": lambda: api,
+        "several": lambda: coord.limits(api, coord.token_bucket("other", "1/s")),
+        "admission": lambda: coord.admission(api, at_once=coord.concurrency_limit("c", limit=1, fair=True)),
+    }
+    who = makers[flock]()
+    for until in (1e18, 11 * 366 * 86_400, timedelta(days=4000), datetime(9999, 1, 1, tzinfo=UTC)):
+        with pytest.raises(ValueError, match="until must be at most"):
+            await who.penalize("u", until=until)
+    for until in (float("nan"), float("inf"), -1, -timedelta(1)):
+        with pytest.raises(ValueError, match="until"):
+            await who.penalize("u", until=until)
+    assert keys_of(client, prefix) == []
+
+    await who.penalize("u", until=timedelta(days=3650))
+    denied = await who.status("u")
+    assert (await api.status("u", cost=1)).retry_after == pytest.approx(3650 * 86_400, rel=0.01)
+    assert denied.remaining == 0
+    await who.reset("u")
+
+
+async def test_a_bucket_that_refills_fast_cannot_pause_for_longer_than_it_can_count(coord: Any) -> None:
+    fast = coord.token_bucket("fast", rate=10**10, burst=1000)
+    with pytest.raises(ValueError, match="until must be at most"):
+        await fast.penalize("u", until=timedelta(days=3650))
+    await fast.penalize("u", until=timedelta(days=1))
+    assert (await fast.status("u", cost=1)).retry_after == pytest.approx(86_400, abs=5)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_settlement_stops_at_the_limit_and_what_was_not_charged_is_not_given_back(
     coord: Any, kind: str

@@ -387,7 +387,7 @@ BUCKETS: list[tuple[dict[str, Any], type]] = [
     ({"rate": 1, "per": 0}, ValueError), ({"rate": 1, "per": -1}, ValueError),
     ({"rate": 1, "per": 10**9}, ValueError),
     ({"rate": 1, "burst": 0}, ValueError), ({"rate": 1, "burst": 1.5}, TypeError),
-    ({"rate": 1 / 3, "per": 3600, "burst": 10**6}, ValueError),
+    ({"rate": 3.14159265358979, "per": 3600, "burst": 10**6}, ValueError),
     ({"spec": "1/s", "rate": 1}, TypeError), ({"spec": 5}, TypeError), ({"spec": "0/s"}, ValueError),
     ({"rate": 1, "overdraft": -1}, ValueError), ({"rate": 1, "on_error": "ignore"}, ValueError),
     ({"rate": 1, "share": 0}, ValueError), ({"rate": 1, "share": float("nan")}, ValueError),
@@ -401,6 +401,31 @@ BUCKETS: list[tuple[dict[str, Any], type]] = [
 def test_a_bad_bucket_is_refused_when_it_is_made(options: dict[str, Any], error: type) -> None:
     with Coord.connect("redis://127.0.0.1:1") as hub, pytest.raises(error):
         hub.token_bucket("b", **options)
+
+
+@pytest.mark.parametrize(
+    ("rate", "whole"),
+    [(1 / 3, (1, 3)), (2 / 7, (2, 7)), (100 / 3, (100, 3)), (1 / 3000, (1, 3000)), (0.1, (1, 10))],
+)
+def test_a_rate_that_is_a_ratio_of_small_numbers_is_counted_as_that(
+    rate: float, whole: tuple[int, int]
+) -> None:
+    with Coord.connect("memory://") as hub:
+        rated, exact = (
+            hub.token_bucket("b", rate=rate, burst=10**6),
+            hub.token_bucket("b", rate=whole[0], per=whole[1], burst=10**6),
+        )
+        exact.try_acquire("u", cost=10**6)
+        assert abs(rated.status("u", cost=7).retry_after - 7 * whole[1] / whole[0]) < 1
+        assert rated.status("u").window == pytest.approx(exact.status("u").window, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rate", "instead"), [(3.14159265358979, "rate=355, per=113"), (0.31830988618379, "rate=113, per=355")]
+)
+def test_a_rate_that_cannot_be_counted_is_told_in_whole_numbers(rate: float, instead: str) -> None:
+    with Coord.connect("redis://127.0.0.1:1") as hub, pytest.raises(ValueError, match=f"as {instead}$"):
+        hub.token_bucket("b", rate=rate, burst=10**6)
 
 
 @pytest.mark.parametrize(

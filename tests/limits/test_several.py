@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import Any
 
@@ -238,6 +239,13 @@ def test_what_cannot_be_asked_together_is_refused() -> None:
             hub.limits(bucket, other.token_bucket("c", "5/s"))
         with pytest.raises(TypeError, match="prefetch"):
             hub.limits(bucket, prefetch=3)  # type: ignore[call-arg]
+        seats = hub.concurrency_limit("seats", limit=1, fair=True)
+        makers: list[Any] = [hub.limits, lambda *limiters: hub.admission(*limiters, at_once=seats)]
+        for make, wrong_one in itertools.product(makers, ("1/second", [bucket], hub.lock("l"), None, seats)):
+            with pytest.raises(TypeError, match=r"token_bucket\(\) and the windows make them, not \w+ .*"):
+                make(bucket, wrong_one)
+        with pytest.raises(TypeError, match="at_once must be of ConcurrencyLimit, not int 3"):
+            hub.admission(bucket, at_once=3)  # type: ignore[arg-type]
         both = hub.limits(bucket, hub.token_bucket("c", "9/s"))
         wrong: list[tuple[Any, Any, type]] = [
             ("u", {"b": 1}, ValueError), ("u", {"b": 1, "d": 1}, ValueError), ("u", 6, ValueError),
