@@ -18,6 +18,7 @@ from coord._engine.port import step
 from coord._engine.tasks import TaskPort
 from coord._engine.threads import ThreadPort
 from coord._engine.urls import SHORTEST_CALL, open_async, open_sync
+from coord._engine.wires import require_flavour
 from coord.redlock import AsyncQuorumLock, QuorumLock, QuorumRoom
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class AsyncQuorum:
         quarantine: bool | Seconds,  # noqa: FBT001
     ) -> None:
         limit = seconds(call_timeout, "call_timeout", at_least=SHORTEST_CALL)
+        for client, _ in servers:
+            require_flavour(client, is_async=True, owner="Quorum")
         self._ports = [TaskPort(client, call_timeout=limit, owned=owned) for client, owned in servers]
         self._room = _room(servers, self._ports, prefix, limit, quarantine)
 
@@ -180,6 +183,8 @@ class Quorum:
         quarantine: bool | Seconds,  # noqa: FBT001
     ) -> None:
         limit = seconds(call_timeout, "call_timeout", at_least=SHORTEST_CALL)
+        for client, _ in servers:
+            require_flavour(client, is_async=False, owner="Quorum")
         self._ports = [ThreadPort(client, call_timeout=limit, owned=owned) for client, owned in servers]
         self._room = _room(servers, self._ports, prefix, limit, quarantine)
 

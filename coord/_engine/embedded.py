@@ -9,7 +9,6 @@ stops it when its owner closes it or dies, however abruptly (see ``reaper``).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
@@ -45,6 +44,8 @@ def server_binary() -> Path:
     Raises:
         ImportError: There is none, or none that is new enough.
     """
+    if not hasattr(os, "fork"):
+        raise ImportError(f"embedded:// needs Linux or macOS, not {sys.platform}: use memory://, or a server")
     binaries = _of_the_extra()
     if binaries is None:
         return _on_the_path()
@@ -160,6 +161,8 @@ class EmbeddedServer:
                 pipe.close()
 
     def _claim(self, home: Path) -> None:
+        import fcntl  # noqa: PLC0415  # Windows has none, and imports this file
+
         descriptor = os.open(home / LOCK_FILE, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         self._folder_lock.callback(os.close, descriptor)
         try:

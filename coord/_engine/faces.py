@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import wraps
 from types import FunctionType
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["async_only", "twin_of"]
+__all__ = ["async_only", "no_block", "twin_of"]
 
 C = TypeVar("C", bound=type)
 P = ParamSpec("P")
@@ -26,6 +26,23 @@ def twin_of(flow: type) -> Callable[[C], C]:
                 target.__doc__ = getattr(getattr(flow, name, None), "__doc__", None)
         face.__doc__ = face.__doc__ or flow.__doc__
         return face
+
+    return dress
+
+
+def no_block(instead: str) -> Callable[[C], C]:
+    """Have a class of things that are had already refuse a ``with`` block, and say what makes one.
+
+    Only when it runs: a type checker finds it out by itself.
+    """
+
+    def refuse(self: object, *_: object) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} is no block: it is had already; write {instead}")
+
+    def dress(plain: C) -> C:
+        for name in ("__enter__", "__exit__", "__aenter__", "__aexit__"):
+            setattr(plain, name, refuse)
+        return plain
 
     return dress
 

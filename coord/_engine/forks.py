@@ -105,7 +105,8 @@ def _note(where: dict[int, Any], reference: Callable[..., Any], thing: object) -
     with _turn:
         if not _is_watched:
             _is_watched = True
-            os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+            if hasattr(os, "register_at_fork"):  # Windows has no fork
+                os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
         number = next(_numbers)
     where[number] = reference(thing, lambda _: where.pop(number, None))
 

@@ -42,6 +42,21 @@ _first = Mutex()
 """Decides between event loops of several threads that use a port for the first time at once."""
 
 
+def _running_loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop.
+
+    Raises:
+        RuntimeError: None is running, or it is of a library that the clients do not know.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "an AsyncCoord or AsyncQuorum runs on asyncio (with uvloop too), as the Redis clients do, and no "
+            "asyncio event loop is running here; under trio, use Coord or Quorum in a thread"
+        ) from None
+
+
 class _TaskSignal:
     """An event of one loop that any thread may set."""
 
@@ -129,7 +144,7 @@ class TaskPort:
     def admit(self, *, waits: bool = False) -> None:
         """See ``Port``. The port belongs to the loop that first uses it, as its connections do."""
         del waits
-        here = asyncio.get_running_loop()
+        here = _running_loop()
         if self._loop is None:
             with _first:
                 self._loop = self._loop or here
@@ -204,7 +219,7 @@ class TaskPort:
     def _start(
         self, flow: Coroutine[object, None, None], name: str, kept_in: set[asyncio.Task[None]]
     ) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(_as_coroutine(flow), name=name)
+        task = _running_loop().create_task(_as_coroutine(flow), name=name)
         kept_in.add(task)  # asyncio itself holds on to no task
         task.add_done_callback(kept_in.discard)
         return task
@@ -256,7 +271,7 @@ class TaskPort:
         """See ``Port``. Loops are cancelled; what else is under way has a deadline, and is waited for."""
         if self._closed:
             return
-        here = asyncio.get_running_loop()
+        here = _running_loop()
         for task in self._loops:
             if task.get_loop() is here:
                 task.cancel()

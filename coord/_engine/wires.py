@@ -62,14 +62,14 @@ class AsyncClient(Protocol):
         """Close it."""
 
 
-def require_flavour(client: object, *, is_async: bool) -> None:
+def require_flavour(client: object, *, is_async: bool, owner: str = "Coord") -> None:
     """Refuse a client of the other flavour, naming the class that takes it.
 
     Raises:
         TypeError: ``client`` is no client, or one for the twin class.
     """
     execute = getattr(type(client), "execute_command", None)
-    here, twin = ("AsyncCoord", "Coord") if is_async else ("Coord", "AsyncCoord")
+    here, twin = (f"Async{owner}", owner) if is_async else (owner, f"Async{owner}")
     if execute is None or not hasattr(client, "close"):
         raise TypeError(
             f"{here} needs a Redis or Valkey client, not {type(client).__name__}; "

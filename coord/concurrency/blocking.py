@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from coord._engine.decorating import around, for_key
-from coord._engine.faces import twin_of
+from coord._engine.faces import no_block, twin_of
 from coord._engine.port import step
 from coord.concurrency.limit import AsyncConcurrencyLimit
 from coord.concurrency.permit import AsyncConcurrencyHold, AsyncConcurrencyPermit
@@ -36,6 +36,7 @@ def entered(hold: AsyncConcurrencyHold, enter: Callable[[], Coroutine[object, No
         raise
 
 
+@no_block("with limit.hold(key, timeout=...) as permit")
 @twin_of(AsyncConcurrencyPermit)
 class ConcurrencyPermit:
     def __init__(self, flow: AsyncConcurrencyPermit) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
+from coord._engine.faces import no_block
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncConcurrencyHold", "AsyncConcurrencyPermit"]
 
 
+@no_block("async with limit.hold(key, timeout=...) as permit")
 class AsyncConcurrencyPermit:
     """Room at a concurrency limit, from one acquisition until it is given back or lost.
 

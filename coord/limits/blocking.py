@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from coord._engine.decorating import around, for_key
-from coord._engine.faces import twin_of
+from coord._engine.faces import no_block, twin_of
 from coord._engine.port import step
 from coord.limits.charge import AsyncCharge, AsyncCharging
 from coord.limits.limiter import AsyncFixedWindow, AsyncLimiter, AsyncSlidingWindow, AsyncTokenBucket
@@ -30,6 +30,7 @@ __all__ = ["Charge", "Charging", "FixedWindow", "Limiter", "Limits", "SlidingWin
 F = TypeVar("F", bound="Callable[..., object]")
 
 
+@no_block("with limiter.charge(key, timeout=...) as charge")
 @twin_of(AsyncCharge)
 class Charge:
     def __init__(self, flow: AsyncCharge) -> None:

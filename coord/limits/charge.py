@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from coord._engine.checks import integer
+from coord._engine.faces import no_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -37,6 +38,7 @@ def costs_of(cost: Cost, names: Iterable[str], *, at_least: int) -> dict[str, in
     return {name: integer(cost[name], f"cost[{name!r}]", at_least=at_least) for name in wanted}
 
 
+@no_block("async with limiter.charge(key, timeout=...) as charge")
 class AsyncCharge:
     """The receipt for what was charged: leave to go ahead once. Made by ``acquire()`` and ``charge()``.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from coord._engine.checks import patience
 from coord._engine.decorating import around
-from coord._engine.faces import twin_of
+from coord._engine.faces import no_block, twin_of
 from coord._engine.port import step
 from coord.locks.entered import caller
 from coord.locks.fenced import Fenced, Guarded
@@ -101,6 +101,7 @@ class Lock:
         step(self._flow._leave(caller(), error))
 
 
+@no_block("with lock.hold(timeout=...) as lease")
 @twin_of(AsyncLease)
 class Lease:
     def __init__(self, flow: AsyncLease) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from coord._engine.checks import patience, seconds
+from coord._engine.faces import no_block
 from coord._engine.renewable import Elsewhere
 from coord.errors import NotOwned
 from coord.locks.fenced import AsyncFenced, AsyncGuarded, Writer
@@ -30,6 +31,7 @@ DRIFT_FLOOR = 0.002
 """Seconds of the same for a short lease: the millisecond to which servers keep time, and one of drift."""
 
 
+@no_block("async with lock.hold(timeout=...) as lease")
 class AsyncLease:
     """Possession of a lock, from one acquisition until it is released or lost.
 

@@ -28,6 +28,7 @@ local lock, fence_key, ended, queue, alive = KEYS[1], KEYS[2], KEYS[3], KEYS[4],
 local token, ttl, memory, label = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local waiter, heartbeat, channel, publish = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
+-- include holders
 -- include waiters
 
 local found = redis.call('MGET', lock, fence_key, ended)
@@ -35,6 +36,9 @@ local holder, last = found[1], tonumber(found[2] or '0')
 if holder and string.sub(holder, 1, #token + 1) == token .. ' ' then
   redis.call('PEXPIRE', lock, ttl)
   return string.match(holder, ' (%d+) ')
+end
+if holder and not ours(holder) then
+  return redis.error_reply(NOT_OURS)
 end
 if found[3] then
   return {0, 0}

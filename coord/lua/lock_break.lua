@@ -8,8 +8,13 @@
 local lock, broken = KEYS[1], KEYS[2]
 local reason, memory = ARGV[1], ARGV[2]
 
-if not redis.call('GET', lock) then
+-- include holders
+
+local holder = redis.call('GET', lock)
+if not holder then
   return 0
+elseif not ours(holder) then
+  return redis.error_reply(NOT_OURS)
 end
 redis.call('DEL', lock)
 redis.call('SET', broken, reason, 'PX', memory)

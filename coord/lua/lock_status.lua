@@ -9,7 +9,12 @@
 --         mode, how many wait}; nil for what there is not, label first if nobody holds the lock.
 local lock, fence_key, broken, waiting, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
+-- include holders
+
 local holder = redis.call('GET', lock) or ''
+if holder ~= '' and not ours(holder) then
+  return redis.error_reply(NOT_OURS)
+end
 local _, _, since, mode, label = string.find(holder, '^%S+ %d+ (%d+) (%l+) (.*)$')
 local age, left = false, false
 if label then

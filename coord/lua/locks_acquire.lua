@@ -14,14 +14,23 @@
 local keys = KEYS
 local token, ttl, memory, label, waiter, beat = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
+-- include holders
 -- include waiters
 
 local now = server_time()
 local mark = string.format('%s ', token)
 
+local holders = {}
+for i = 1, #keys, 4 do
+  holders[i] = redis.call('GET', keys[i])
+  if holders[i] and not ours(holders[i]) then
+    return redis.error_reply(NOT_OURS)
+  end
+end
+
 local last, mine, granted = 0, 0, nil
 for i = 1, #keys, 4 do
-  local holder = redis.call('GET', keys[i])
+  local holder = holders[i]
   if holder and string.sub(holder, 1, #mark) == mark then
     mine, granted = mine + 1, string.match(holder, ' (%d+) ')
   elseif redis.call('EXISTS', keys[i + 2]) == 1 then
