@@ -40,7 +40,8 @@ def no_block(instead: str) -> Callable[[C], C]:
         raise TypeError(f"{type(self).__name__} is no block: it is had already; write {instead}")
 
     def dress(plain: C) -> C:
-        for name in ("__enter__", "__exit__", "__aenter__", "__aexit__"):
+        kind = "a" if plain.__name__.startswith("Async") else ""
+        for name in (f"__{kind}enter__", f"__{kind}exit__"):
             setattr(plain, name, refuse)
         return plain
 
