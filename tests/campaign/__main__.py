@@ -6,18 +6,21 @@ import argparse
 import json
 import random
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.campaign.campaign import Result, run
 from tests.campaign.faults import KINDS
+from tests.campaign.mutants import MUTANTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SECONDS = 45.0
 CONTROL_SECONDS = 10.0
+MUTANT_SECONDS = 20.0
 SHOWN = 3
 
 
@@ -30,11 +33,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of the schedule of faults [a new one]")
     parser.add_argument("--faults", default=",".join(KINDS), help="which kinds [%(default)s]")
     parser.add_argument("--json", type=Path, help="a file for the whole result")
+    parser.add_argument("--mutant", choices=[*MUTANTS, "all"], help="plant this fault, which must be caught")
     options = parser.parse_args()
     kinds = options.faults.split(",")
     if unknown := set(kinds) - set(KINDS):
         parser.error(f"no such faults: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
     seed = random.randrange(10**6) if options.seed is None else options.seed
+    if options.mutant is not None:
+        return _hunt(list(MUTANTS) if options.mutant == "all" else [options.mutant], seed)
     _say(f"seed {seed}: coord for {options.seconds:g} s, the naive lock for {CONTROL_SECONDS:g} s\n")
     real = run("coord", options.seconds, seed, kinds)
     naive = run("naive", CONTROL_SECONDS, seed, list(KINDS))
@@ -47,6 +53,23 @@ def main() -> int:
         result = {"seed": seed, "coord": asdict(real), "naive": asdict(naive)}
         options.json.write_text(json.dumps(result, indent=2) + "\n")
     return 0 if real.clean and caught else 1
+
+
+def _hunt(mutants: list[str], seed: int) -> int:
+    """Run a campaign for each of these, and say how many were not caught by the check that is for them."""
+    missed = []
+    for name in mutants:
+        mutant = MUTANTS[name]
+        begun = time.monotonic()
+        found = run("coord", MUTANT_SECONDS, seed, mutant.faults or list(KINDS), name).found
+        caught = bool(found[mutant.check])
+        _say(f"{name}: {'caught' if caught else 'MISSED'} within {time.monotonic() - begun:.0f} s")
+        for check, violations in found.items():
+            if violations:
+                _say(f"  {check}, {len(violations)}: {violations[0]}")
+        if not caught:
+            missed.append(name)
+    return len(missed)
 
 
 def _say(line: str) -> None:

@@ -15,210 +15,27 @@ import random
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import redis
-import redis.asyncio
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from coord import AsyncCoord, AsyncLock, Coord, LockLost, LockTimeout
+from coord import LockLost, LockTimeout, PermitLost, PermitTimeout, QuorumError
 from tests.campaign.journal import Journal
+from tests.campaign.mutants import MUTANTS
+from tests.campaign.worlds import STEP, Blocking, Naive, Suspending
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
 
-T = TypeVar("T")
+    from tests.campaign.worlds import Lease, World
 
 _log = logging.getLogger(__name__)
 
-CALL_TIMEOUT = 0.4
 WORKERS = 2
-STEP = 0.01
-EXPECTED = (redis.ConnectionError, redis.TimeoutError, OSError)
+LOST = (LockLost, PermitLost)
+TIMED_OUT = (LockTimeout, PermitTimeout)
+EXPECTED = (redis.ConnectionError, redis.TimeoutError, QuorumError, OSError)
 """What may reach a caller while the network or the server is in trouble."""
-
-FENCED_WRITE = """
-local top, fence = tonumber(redis.call('GET', KEYS[1]) or '-1'), tonumber(ARGV[1])
-local accepted = fence == nil or fence >= top
-if accepted and fence then
-  redis.call('SET', KEYS[1], ARGV[1])
-end
-redis.call('RPUSH', KEYS[2], cjson.encode({ARGV[2], ARGV[1], accepted}))
-return accepted and 1 or 0
-"""
-"""A resource that refuses fences lower than the highest it has seen, and lists what it was asked."""
-
-
-class Lease(Protocol):
-    """What a worker needs of a lease, of either flavour."""
-
-    @property
-    def fence(self) -> int | None: ...
-    def remaining(self) -> float: ...
-    async def renew(self) -> None: ...
-    async def release(self) -> None: ...
-
-
-class World(Protocol):
-    """What a worker needs of its flavour."""
-
-    async def sleep(self, seconds: float) -> None: ...
-    async def write(self, keys: tuple[str, str], *args: str) -> None: ...
-    async def get(self, key: str) -> bytes | None: ...
-    async def set(self, key: str, value: str) -> None: ...
-    async def try_acquire(self, name: str) -> Lease | None: ...
-    async def acquire(self, name: str, timeout: float) -> Lease: ...
-    async def block(self, name: str, timeout: float, body: Callable[[Lease], Awaitable[None]]) -> None: ...
-
-
-class Held:
-    """A lease of a sync ``Coord``, awaited without ever suspending."""
-
-    def __init__(self, lease: Any) -> None:
-        self._lease = lease
-        self.fence: int | None = lease.fence
-
-    def remaining(self) -> float:
-        left: float = self._lease.remaining()
-        return left
-
-    async def renew(self) -> None:
-        self._lease.renew()
-
-    async def release(self) -> None:
-        self._lease.release()
-
-
-class Blocking:
-    """The world of a thread, with coord's lock."""
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        self._ttl: float = config["ttl"]
-        self._fair: list[str] = config["fair"]
-        self._register = redis.Redis.from_url(config["register"], retry=Retry(NoBackoff(), 0))
-        self._hub: Any = self._open(config)
-
-    def _open(self, config: dict[str, Any]) -> Any:
-        return Coord.connect(config["url"], prefix=config["prefix"], call_timeout=CALL_TIMEOUT)
-
-    def _lock(self, name: str) -> Any:
-        return self._hub.lock(name, ttl=self._ttl, fair=name in self._fair)
-
-    async def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)  # a world that blocks instead of suspending
-
-    async def write(self, keys: tuple[str, str], *args: str) -> None:
-        self._register.eval(FENCED_WRITE, 2, *keys, *args)
-
-    async def get(self, key: str) -> bytes | None:
-        value: Any = self._register.get(key)
-        return value  # type: ignore[no-any-return]
-
-    async def set(self, key: str, value: str) -> None:
-        self._register.set(key, value)
-
-    async def try_acquire(self, name: str) -> Lease | None:
-        lease = self._lock(name).try_acquire()
-        return None if lease is None else Held(lease)
-
-    async def acquire(self, name: str, timeout: float) -> Lease:
-        return Held(self._lock(name).acquire(timeout=timeout))
-
-    async def block(self, name: str, timeout: float, body: Callable[[Lease], Awaitable[None]]) -> None:
-        with self._lock(name).hold(timeout=timeout) as lease:
-            await body(Held(lease))
-
-
-class Suspending:
-    """The world of a task, with coord's lock."""
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        self._ttl: float = config["ttl"]
-        self._fair: list[str] = config["fair"]
-        self._register = redis.asyncio.Redis.from_url(config["register"], retry=AsyncRetry(NoBackoff(), 0))
-        self._hub = AsyncCoord.connect(config["url"], prefix=config["prefix"], call_timeout=CALL_TIMEOUT)
-
-    def _lock(self, name: str) -> AsyncLock:
-        return self._hub.lock(name, ttl=self._ttl, fair=name in self._fair)
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-    async def write(self, keys: tuple[str, str], *args: str) -> None:
-        await self._register.eval(FENCED_WRITE, 2, *keys, *args)
-
-    async def get(self, key: str) -> bytes | None:
-        value: Any = await self._register.get(key)
-        return value  # type: ignore[no-any-return]
-
-    async def set(self, key: str, value: str) -> None:
-        await self._register.set(key, value)
-
-    async def try_acquire(self, name: str) -> Lease | None:
-        return await self._lock(name).try_acquire()
-
-    async def acquire(self, name: str, timeout: float) -> Lease:
-        return await self._lock(name).acquire(timeout=timeout)
-
-    async def block(self, name: str, timeout: float, body: Callable[[Lease], Awaitable[None]]) -> None:
-        async with self._lock(name).hold(timeout=timeout) as lease:
-            await body(lease)
-
-
-class NaiveLease:
-    """What the naive lock gives: a deadline of its own, and no fence."""
-
-    fence: int | None = None
-
-    def __init__(self, client: redis.Redis, key: str, deadline: float) -> None:
-        self._client = client
-        self._key = key
-        self._deadline = deadline
-
-    def remaining(self) -> float:
-        return max(0.0, self._deadline - time.monotonic())
-
-    async def renew(self) -> None: ...
-
-    async def release(self) -> None:
-        self._client.delete(self._key)
-
-
-class Naive(Blocking):
-    """The lock that is often written by hand, on a client that is left as it comes.
-
-    ``SET NX PX`` and an unconditional ``DEL``. It is careful in one thing: its deadline counts from before
-    it asked, so it claims no more than its key should last.
-    """
-
-    def _open(self, config: dict[str, Any]) -> redis.Redis:
-        self._prefix: str = config["prefix"]
-        client: redis.Redis = redis.Redis.from_url(config["url"], socket_timeout=CALL_TIMEOUT)
-        return client
-
-    async def try_acquire(self, name: str) -> Lease | None:
-        key = f"{self._prefix}:{name}"
-        asked = time.monotonic()
-        if not self._hub.set(key, "locked", nx=True, px=int(self._ttl * 1000)):
-            return None
-        return NaiveLease(self._hub, key, asked + self._ttl)
-
-    async def acquire(self, name: str, timeout: float) -> Lease:
-        until = time.monotonic() + timeout
-        while (lease := await self.try_acquire(name)) is None:
-            if time.monotonic() >= until:
-                raise LockTimeout(name, timeout)
-            await self.sleep(STEP)
-        return lease
-
-    async def block(self, name: str, timeout: float, body: Callable[[Lease], Awaitable[None]]) -> None:
-        lease = await self.acquire(name, timeout)
-        try:
-            await body(lease)
-        finally:
-            await lease.release()
 
 
 class Worker:
@@ -228,20 +45,18 @@ class Worker:
         who: Its name.
         world: Its flavour.
         journal: Where it tells what happened.
-        names: The locks.
-        ttl: Their lease.
-        seed: Of what it decides.
+        config: What the contender was told.
     """
 
-    def __init__(
-        self, who: str, world: World, journal: Journal, *, names: list[str], ttl: float, seed: int
-    ) -> None:
+    def __init__(self, who: str, world: World, journal: Journal, config: dict[str, Any]) -> None:
         self._who = who
-        self._names = names
-        self._ttl = ttl
+        self._names: list[str] = config["names"]
+        self._permits: list[str] = config["permits"]
+        self._limiters: list[str] = config["limiters"]
+        self._ttl: float = config["ttl"]
         self._world = world
         self._journal = journal
-        self._rng = random.Random(f"{seed} {who}")
+        self._rng = random.Random(f"{config['seed']} {who}")
 
     async def work(self) -> None:
         """Work until killed."""
@@ -249,9 +64,11 @@ class Worker:
         while True:
             number += 1
             attempt = f"{self._who}#{number}"
+            name = self._rng.choice(self._names)
             styles = (self._try, self._acquire, self._block)
+            style = self._charge if name in self._limiters else self._rng.choice(styles)
             try:
-                await self._rng.choice(styles)(attempt, self._rng.choice(self._names))
+                await style(attempt, name)
             except Exception:  # noqa: BLE001  # whatever it is, the campaign must hear of it
                 _log.exception("%s met what it did not expect", attempt)
             await self._world.sleep(self._rng.uniform(0, STEP))
@@ -259,11 +76,20 @@ class Worker:
     def _ask(self, attempt: str, name: str, patience: float) -> None:
         self._journal.note("asked", attempt, who=self._who, name=name, patience=patience)
 
+    async def _charge(self, attempt: str, name: str) -> None:
+        self._ask(attempt, name, 0)
+        try:
+            allowed = await self._world.charge(name)
+        except EXPECTED:
+            self._journal.note("unknown", attempt)
+            return
+        self._journal.note("charged" if allowed else "refused", attempt)
+
     async def _try(self, attempt: str, name: str) -> None:
         self._ask(attempt, name, 0)
         try:
             lease = await self._world.try_acquire(name)
-        except (LockLost, *EXPECTED):
+        except (*LOST, *EXPECTED):
             self._journal.note("unknown", attempt)
             return
         if lease is None:
@@ -277,10 +103,10 @@ class Worker:
         self._ask(attempt, name, patience)
         try:
             lease = await self._world.acquire(name, patience)
-        except LockTimeout:
+        except TIMED_OUT:
             self._journal.note("refused", attempt)
             return
-        except (LockLost, *EXPECTED):
+        except (*LOST, *EXPECTED):
             self._journal.note("unknown", attempt)
             return
         self._grant(attempt, lease)
@@ -301,10 +127,10 @@ class Worker:
         how = "released"
         try:
             await self._world.block(name, patience, body)
-        except LockTimeout:
+        except TIMED_OUT:
             self._journal.note("refused", attempt)
             return
-        except LockLost:
+        except LOST:
             if entered:
                 self._journal.note("lost", attempt)
             how = "lost"
@@ -325,7 +151,7 @@ class Worker:
 
     def _grant(self, attempt: str, lease: Lease) -> None:
         now = time.monotonic()  # before remaining(): to be stopped in between must not lengthen the claim
-        self._journal.note("granted", attempt, fence=lease.fence, until=now + lease.remaining())
+        self._journal.note("granted", attempt, fence=fence_of(lease), until=now + lease.remaining())
 
     async def _hold_and_release(self, attempt: str, name: str, lease: Lease) -> None:
         await self._hold(attempt, name, lease, self._length(), renewing=self._rng.random() < 0.5)
@@ -333,7 +159,7 @@ class Worker:
         for _ in range(2):  # a release that failed may be tried again
             try:
                 await lease.release()
-            except LockLost:
+            except LOST:
                 self._journal.note("lost", attempt)
                 self._journal.note("ended", attempt, how="lost")
                 return
@@ -363,23 +189,33 @@ class Worker:
                 renewed = now
                 with contextlib.suppress(*EXPECTED):
                     renewing = await self._renew(attempt, lease)
-        fence = "" if lease.fence is None else str(lease.fence)
+        if name in self._permits:
+            return  # several hold one at a time, so it guards nothing
+        fence = "" if fence_of(lease) is None else str(fence_of(lease))
         await self._world.write((f"fence:{name}", f"log:{name}"), fence, attempt)
         await self._world.set(f"value:{name}", attempt)
         self._journal.note("updated", attempt, began=began, read=read)
 
     async def _renew(self, attempt: str, lease: Lease) -> bool:
+        asked = time.monotonic()
         try:
             await lease.renew()
-        except LockLost:
+        except LOST:
             self._journal.note("lost", attempt)
             return False
+        now = time.monotonic()
+        self._journal.note("promised", attempt, until=now + lease.remaining(), asked=asked)
         return True
 
     async def _read(self, name: str) -> tuple[str, float]:
         began = time.monotonic()
         value = await self._world.get(f"value:{name}")
         return ("" if value is None else value.decode()), began
+
+
+def fence_of(lease: Lease) -> int | None:
+    """Find a lease's fence; a permit has none."""
+    return getattr(lease, "fence", None)
 
 
 class _Tells(logging.Handler):
@@ -408,18 +244,10 @@ def main() -> None:
         "async": Suspending,
         "naive": Naive,
     }
+    if config["mutant"]:
+        MUTANTS[config["mutant"]].plant()
     world = kinds[config["flavour"]](config)
-    workers = [
-        Worker(
-            f"{config['who']}/{number}",
-            world,
-            journal,
-            names=config["names"],
-            ttl=config["ttl"],
-            seed=config["seed"],
-        )
-        for number in range(WORKERS)
-    ]
+    workers = [Worker(f"{config['who']}/{number}", world, journal, config) for number in range(WORKERS)]
     if config["flavour"] != "async":
         for worker in workers:
             threading.Thread(target=_run, args=(worker.work(),), daemon=True).start()

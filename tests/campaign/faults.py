@@ -26,6 +26,8 @@ SOONEST, LATEST = 0.15, 0.45
 LONGEST_DELAY = 0.6
 SERVER_STOP = 0.5
 SEARCH = 0.3
+QUORUM_SHARE = 0.25
+"""Of what is done on the way to a server: how much is done to the quorum's, who have one lock of many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Scene:
         server: The process of the server that has the locks.
         control: A client of it that does not go through the proxy.
         proxy: What the contenders go through.
+        others: The same of the quorum's servers.
         fleet: The contenders.
         ttl: The locks' lease.
     """
@@ -43,6 +46,7 @@ class Scene:
     server: Process
     control: redis.Redis
     proxy: Proxy
+    others: Sequence[Proxy]
     fleet: Fleet
     ttl: float
 
@@ -71,7 +75,8 @@ class Nemesis:
                     self.count[kind] += 1
                 time.sleep(self._rng.uniform(SOONEST, LATEST))
         finally:
-            self._scene.proxy.calm()
+            for proxy in (self._scene.proxy, *self._scene.others):
+                proxy.calm()
             for timer in self._later:
                 timer.join(10)
 
@@ -80,9 +85,15 @@ class Nemesis:
         self._later.append(timer)
         timer.start()
 
+    def _proxy(self) -> Proxy:
+        """Choose one; that of the server which has most of the locks more often."""
+        if self._scene.others and self._rng.random() < QUORUM_SHARE:
+            return self._rng.choice(self._scene.others)
+        return self._scene.proxy
+
     def _arm(self, kind: str, way: Way, deed: Deed) -> bool:
         slow = deed in ("delay", "late")
-        self._scene.proxy.arm(
+        self._proxy().arm(
             way,
             *(
                 Mischief(
@@ -122,7 +133,7 @@ class Nemesis:
 
     def reset(self) -> bool:
         """Connections are reset."""
-        self._scene.proxy.reset("reset", self._rng.random())
+        self._proxy().reset("reset", self._rng.random())
         return True
 
     def stop_holder(self) -> bool:

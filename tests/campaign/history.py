@@ -7,22 +7,24 @@ the check that a refusal had a reason. So a violation is never an artefact of wh
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import accumulate
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+
+class Named(Protocol):
+    """What belongs to a lock."""
+
+    @property
+    def name(self) -> str: ...
+
+
+T = TypeVar("T", bound=Named)
 Outcome = Literal["granted", "refused", "unknown"]
 End = Literal["released", "lost", "unknown"]
-
-
-KEPT = 0.06
-"""For how long a release may keep the lock for the waiter that it has woken, and a little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,63 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What a lease said of itself: at its grant, when it was renewed, or when looked at later.
+
+    Attributes:
+        attempt: The id of the hold.
+        name: The lock.
+        told: When that was written down.
+        until: Until when it claimed to be good.
+        asked: Before the renewal that it is the answer to, if that is known.
+    """
+
+    attempt: str
+    name: str
+    told: float
+    until: float
+    asked: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the server itself said of a lock, to somebody who looks and contends for nothing.
+
+    Attributes:
+        name: The lock.
+        asked: Before the look.
+        answered: After it.
+        held: Whether somebody held the lock.
+        fence: The holder's, or the last one handed out.
+        left: How long its lease was to run.
+        waiters: How many waited.
+    """
+
+    name: str
+    asked: float
+    answered: float
+    held: bool
+    fence: int | None
+    left: float = 0.0
+    waiters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """How many connections listened for messages when no fault was on any more.
+
+    Attributes:
+        server: Which server was asked.
+        connections: How many listened.
+        processes: How many contenders there were, of one Coord each.
+    """
+
+    server: str
+    connections: int
+    processes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """An acquire after the faults, when every contender is gone.
 
@@ -132,10 +191,17 @@ class History:
         writes: Every write to the fenced resources, in the resources' order.
         updates: Every finished update of the unfenced resources.
         probes: One a lock.
-        keys_without_ttl: Those of the campaign's prefix that were left.
+        keys_without_ttl: Those of the campaign's prefix that were seen, at any time.
+        claims: What leases said of themselves.
+        samples: What the server said, in order.
+        listening: One a server.
+        signalled: The locks whose waiters are woken by a release.
+        fair: Those among them that are fair.
+        permits: What several may hold at a time, and how many.
+        limits: What is charged for: how much, and in how many seconds.
         errors: What no contender expected.
-        queues: The locks that also those keep others out of who only wait for them: what they refuse is not
-            judged.
+        queues: The locks that also others than a holder keep one out of: those who wait for a fair one, or
+            split the votes of a quorum. What they refuse is judged only where the server was seen to be free.
         grace: How long after the last sign of a hold that was not seen to end its key may live.
         overrun: How much longer than its patience a call may take before it counts as stuck.
     """
@@ -146,19 +212,21 @@ class History:
     probes: list[Probe] = field(default_factory=list)
     keys_without_ttl: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    listening: list[Listening] = field(default_factory=list)
+    signalled: frozenset[str] = frozenset()
+    fair: frozenset[str] = frozenset()
+    permits: dict[str, int] = field(default_factory=dict)
+    limits: dict[str, tuple[int, float]] = field(default_factory=dict)
     queues: frozenset[str] = frozenset()
     grace: float = 1.6
     overrun: float = 6.0
 
 
-def judge(history: History) -> dict[str, list[str]]:
-    """Apply every check; return what each found, an empty list where all is well."""
-    return {name: list(check(history)) for name, check in CHECKS.items()}
-
-
 def overlaps(history: History) -> Iterator[str]:
     """Two holds of one name were valid at the same time."""
-    for holds in _by_name(_valid_holds(history)):
+    for holds in by_name(_exclusive(history)):
         longest: Attempt | None = None
         for hold in sorted(holds, key=lambda hold: hold.answered):
             if longest is not None and hold.answered < longest.valid_to:
@@ -170,7 +238,7 @@ def overlaps(history: History) -> Iterator[str]:
 
 def lost_updates(history: History) -> Iterator[str]:
     """Two updates, each within its valid hold from beginning to end, started from the same value."""
-    holds = {hold.id: hold for hold in _valid_holds(history)}
+    holds = {hold.id: hold for hold in valid_holds(history)}
     seen: dict[tuple[str, str], Update] = {}
     for update in history.updates:
         hold = holds.get(update.attempt)
@@ -188,7 +256,7 @@ def fence_regressions(history: History) -> Iterator[str]:
     answered while valid, if it was answered later: a valid answer means that no other grant came between.
     """
     fenced = [one for one in history.attempts if one.outcome == "granted" and one.fence is not None]
-    for holds in _by_name(fenced):
+    for holds in by_name(fenced):
         alive = [hold for hold in holds if hold.valid_to > hold.answered]
         bad = [
             *_regressions(holds, lambda hold: hold.asked),
@@ -240,48 +308,6 @@ def early_losses(history: History) -> Iterator[str]:
             yield f"{hold}: told {hold.until - hold.lost:.3f} s too early"
 
 
-def unexplained_refusals(history: History) -> Iterator[str]:
-    """An acquire was refused although nobody can have held the lock while it asked."""
-    for attempts in _by_name(one for one in history.attempts if one.name not in history.queues):
-        held = [_possible(one, history.grace) for one in attempts if one.outcome != "refused"]
-        for refusal, last in _last_before_refusal(attempts, held):
-            if last < refusal.asked:
-                yield f"{refusal}: last possibly held {refusal.asked - last:.3f} s before"
-
-
-def judged_refusals(history: History) -> int:
-    """Count the refusals that the check above can judge: those near no hold whose end nobody saw."""
-    count = 0
-    for attempts in _by_name(one for one in history.attempts if one.name not in history.queues):
-        vague = [
-            _possible(one, history.grace)
-            for one in attempts
-            if one.outcome != "refused" and not (one.outcome == "granted" and one.end == "released")
-        ]
-        count += sum(last < refusal.asked for refusal, last in _last_before_refusal(attempts, vague))
-    return count
-
-
-def _last_before_refusal(
-    attempts: Iterable[Attempt], spans: Iterable[tuple[float, float]]
-) -> Iterator[tuple[Attempt, float]]:
-    """Give each refusal, and the latest end of the spans that began before its answer."""
-    ordered = sorted(spans)
-    starts = [start for start, _ in ordered]
-    latest = list(accumulate((end for _, end in ordered), max))
-    for one in attempts:
-        if one.outcome == "refused":
-            before = bisect_right(starts, one.answered)
-            yield one, latest[before - 1] if before else -math.inf
-
-
-def _possible(one: Attempt, grace: float) -> tuple[float, float]:
-    """From when to when a hold, or what may have become one, can have kept others out."""
-    if one.outcome == "granted" and one.end == "released":
-        return one.asked, one.closed + KEPT
-    return one.asked, max(one.answered, one.until, one.closed) + grace
-
-
 def overdue_calls(history: History) -> Iterator[str]:
     """An acquire took much longer than it was to wait."""
     for one in history.attempts:
@@ -307,26 +333,19 @@ def unexpected_errors(history: History) -> Iterator[str]:
     yield from history.errors
 
 
-CHECKS: dict[str, Callable[[History], Iterator[str]]] = {
-    "overlaps": overlaps,
-    "lost updates": lost_updates,
-    "fence regressions": fence_regressions,
-    "stale writes accepted": stale_writes,
-    "early losses": early_losses,
-    "unexplained refusals": unexplained_refusals,
-    "overdue calls": overdue_calls,
-    "stranded": stranded,
-    "leaked keys": leaked_keys,
-    "unexpected errors": unexpected_errors,
-}
+def _exclusive(history: History) -> Iterator[Attempt]:
+    shared = {*history.permits, *history.limits}
+    return (one for one in valid_holds(history) if one.name not in shared)
 
 
-def _valid_holds(history: History) -> list[Attempt]:
+def valid_holds(history: History) -> list[Attempt]:
+    """Find the holds that were good when their holder learnt of them."""
     return [one for one in history.attempts if one.outcome == "granted" and one.valid_to > one.answered]
 
 
-def _by_name(attempts: Iterable[Attempt]) -> Iterator[list[Attempt]]:
-    groups: dict[str, list[Attempt]] = defaultdict(list)
-    for one in attempts:
+def by_name(things: Iterable[T]) -> Iterator[list[T]]:
+    """Give those of one name together, in the order in which they came."""
+    groups: dict[str, list[T]] = defaultdict(list)
+    for one in things:
         groups[one.name].append(one)
     yield from groups.values()

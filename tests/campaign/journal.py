@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.campaign.history import Attempt, Update
+from tests.campaign.history import Attempt, Claim, Update
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +46,7 @@ class Tale:
         self.who = who
         self.attempts: dict[str, Attempt] = {}
         self.updates: list[Update] = []
+        self.claims: list[Claim] = []
         self.errors: list[str] = []
         self._open: set[str] = set()
         self._holding: set[str] = set()
@@ -75,7 +76,12 @@ class Tale:
 
     def _tell_of_attempt(self, kind: Any, name: str, t: float, event: Event) -> None:
         one = self.attempts[name]
-        if kind == "granted":
+        if kind in ("granted", "promised"):
+            self.claims.append(Claim(name, one.name, t, event["until"], event.get("asked")))
+        if kind == "charged":
+            one = replace(one, outcome="granted", answered=t, until=t, ending=t, closed=t, end="released")
+            self._open.discard(name)
+        elif kind == "granted":
             one = replace(one, outcome="granted", answered=t, fence=event["fence"], until=event["until"])
             self._holding.add(name)
         elif kind in ("refused", "unknown"):

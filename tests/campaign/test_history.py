@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.campaign.history import CHECKS, Attempt, History, Probe, Update, Write, judge, judged_refusals
+from tests.campaign.history import Attempt, Claim, History, Probe, Update, Write
 from tests.campaign.journal import Journal, Tale, read_lines
+from tests.campaign.judgement import CHECKS, judge
+from tests.campaign.test_judgement import BAD as FURTHER_BAD
+from tests.campaign.waits import judged_refusals
 
 
 def hold(
@@ -122,7 +125,7 @@ def test_a_bad_history_is_caught_by_its_own_check(check: str, history: History) 
 
 
 def test_every_check_is_seen_to_fail() -> None:
-    assert {check for check, _ in BAD} == set(CHECKS)
+    assert {check for check, _ in BAD} | set(FURTHER_BAD) == set(CHECKS)
 
 
 @pytest.mark.parametrize("check", ["overlaps", "fence regressions", "unexplained refusals"])
@@ -156,7 +159,7 @@ def test_events_become_attempts(tmp_path: Any) -> None:
         journal.note("granted", "a#1", t=2, fence=7, until=2.5)
         journal.note("alive")
         journal.note("lost", "a#1", t=2.1)
-        journal.note("promised", "a#1", t=2.2, until=2.7)
+        journal.note("promised", "a#1", t=2.2, until=2.7, asked=2.15)
         journal.note("updated", "a#1", t=2.3, began=2.1, read="x")
         journal.note("ending", "a#1", t=2.4)
         journal.note("ended", "a#1", t=2.5, how="released")
@@ -169,6 +172,8 @@ def test_events_become_attempts(tmp_path: Any) -> None:
         journal.note("lost", "a#4", t=8.6)
         journal.note("lost", "a#4", t=8.7)
         journal.note("asked", "b#1", t=8, who="b", name="lock", patience=0)
+        journal.note("asked", "a#5", t=8, who="a", name="limit", patience=0)
+        journal.note("charged", "a#5", t=8.2)
         journal.note("error", text="RuntimeError")
         os.write(file.fileno(), b'{"kind": "cut off by a ki')
     tale = Tale("a")
@@ -189,6 +194,14 @@ def test_events_become_attempts(tmp_path: Any) -> None:
         "a#3": Attempt("a#3", "a", "lock", 5, 6, "unknown"),
         "a#4": Attempt("a#4", "a", "lock", 7, 8, "granted", fence=8, until=8.5, lost=8.6, closed=9),
         "b#1": Attempt("b#1", "b", "lock", 8, 9, "unknown"),
+        "a#5": Attempt(
+            "a#5", "a", "limit", 8, 8.2, "granted", until=8.2, ending=8.2, closed=8.2, end="released"
+        ),
     }  # fmt: skip
+    assert tale.claims == [
+        Claim("a#1", "lock", 2, 2.5),
+        Claim("a#1", "lock", 2.2, 2.7, 2.15),
+        Claim("a#4", "lock", 8, 8.5),
+    ]
     assert tale.updates == [Update("a#1", "lock", 2.1, 2.3, "x")]
     assert tale.errors == ["a: RuntimeError"]
