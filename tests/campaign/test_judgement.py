@@ -172,6 +172,13 @@ def test_what_was_seen_lets_refusals_near_unknown_outcomes_be_judged() -> None:
     assert judged_refusals(History(attempts, samples=looks(0.5, 2))) == 1
 
 
+def test_a_refusal_by_a_hold_that_was_seen_is_judged_near_an_unknown_outcome() -> None:
+    attempts = [UNKNOWN, answer("a1", 1.2, 1.21), hold("b1", 1.1, 1.1, 1.5, 9)]
+
+    assert judged_refusals(History(attempts, samples=looks(1, 2, held=True))) == 1
+    assert judged_refusals(History(attempts, samples=looks(1, 2, held=True, fence=10))) == 0
+
+
 def test_looks_too_far_apart_say_nothing_of_what_was_between() -> None:
     seen = [*looks(1, 1.05), *looks(2, 2.05)]
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from tests.campaign.history import by_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from tests.campaign.history import Attempt, History
+    from tests.campaign.history import Attempt, History, Sample
 
 Span = tuple[float, float]
 
@@ -45,14 +45,14 @@ class HandOff(NamedTuple):
 
 def unexplained_refusals(history: History) -> Iterator[str]:
     """An acquire was refused although nobody can have held the lock while it asked."""
-    free = surely_free(history)
+    free, known = surely_free(history), _surely_known(history)
     for attempts in by_name(history.attempts):
         name = attempts[0].name
         if name in history.queues:
             for one in _refused_while_free(attempts, free.get(name, [])):
                 yield f"{one}: the server was seen to be free all the time"
             continue
-        held = _possibly_held(attempts, history.grace, free.get(name, []))
+        held = _possibly_held(attempts, history.grace, known.get(name, []))
         for refusal, last in _last_before_refusal(attempts, held):
             if last < refusal.asked:
                 yield f"{refusal}: last possibly held {refusal.asked - last:.3f} s before"
@@ -60,11 +60,11 @@ def unexplained_refusals(history: History) -> Iterator[str]:
 
 def judged_refusals(history: History) -> int:
     """Count the refusals that the check above can judge: those near no hold whose end nobody saw."""
-    free = surely_free(history)
+    known = _surely_known(history)
     count = 0
     for attempts in by_name(one for one in history.attempts if one.name not in history.queues):
         vague = [one for one in attempts if one.outcome != "refused" and not _seen_to_end(one)]
-        spans = _possibly_held(vague, history.grace, free.get(attempts[0].name, []))
+        spans = _possibly_held(vague, history.grace, known.get(attempts[0].name, []))
         count += sum(last < refusal.asked for refusal, last in _last_before_refusal(attempts, spans))
     return count
 
@@ -74,12 +74,27 @@ def surely_free(history: History) -> dict[str, list[Span]]:
 
     Two looks at a free lock show what was between them if no fence was handed out meanwhile.
     """
+    return _between_looks(history, lambda seen: not seen.held and not seen.waiters)
+
+
+def _surely_known(history: History) -> dict[str, list[Span]]:
+    """Find from when to when it is known who held a lock, if anybody: one whose hold was seen to end."""
+    ended = {(one.name, one.fence) for one in history.attempts if _seen_to_end(one)}
+
+    def known(seen: Sample) -> bool:
+        return (seen.name, seen.fence) in ended if seen.held else not seen.waiters
+
+    return _between_looks(history, known)
+
+
+def _between_looks(history: History, clear: Callable[[Sample], bool]) -> dict[str, list[Span]]:
     spans: dict[str, list[Span]] = {}
     for samples in by_name(history.samples):
         found = spans.setdefault(samples[0].name, [])
         for one, other in pairwise(samples):
-            idle = not (one.held or other.held or one.waiters or other.waiters)
-            if not idle or one.fence != other.fence or other.asked - one.answered > BLIND:
+            if not (clear(one) and clear(other) and one.fence == other.fence):
+                continue
+            if other.asked - one.answered > BLIND:
                 continue
             if found and found[-1][1] >= one.asked:
                 found[-1] = (found[-1][0], other.asked)
@@ -96,17 +111,17 @@ def _refused_while_free(attempts: Sequence[Attempt], free: Sequence[Span]) -> It
             yield one
 
 
-def _possibly_held(attempts: Iterable[Attempt], grace: float, free: Sequence[Span]) -> Iterator[Span]:
+def _possibly_held(attempts: Iterable[Attempt], grace: float, known: Sequence[Span]) -> Iterator[Span]:
     """Give the spans in which a hold, or what may have become one, can have kept others out."""
     for one in attempts:
         if one.outcome != "refused":
             span = _possible(one, grace)
-            yield from [span] if _seen_to_end(one) else _without(span, free)
+            yield from [span] if _seen_to_end(one) else _without(span, known)
 
 
-def _without(span: Span, free: Sequence[Span]) -> Iterator[Span]:
+def _without(span: Span, known: Sequence[Span]) -> Iterator[Span]:
     start, end = span
-    for begins, ends in free[max(0, bisect_left(free, (start, start)) - 1) :]:
+    for begins, ends in known[max(0, bisect_left(known, (start, start)) - 1) :]:
         if begins >= end:
             break
         if begins > start:
