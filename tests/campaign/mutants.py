@@ -110,7 +110,7 @@ def deadline_from_the_reply() -> None:
 
 
 MUTANTS = {
-    "no-give-up": Mutant(no_give_up, "slow hand-offs"),
+    "no-give-up": Mutant(no_give_up, "slow hand-offs", names=("ant",)),
     "half-the-wake-ups": Mutant(half_the_wake_ups, "slow hand-offs"),
     "queue-without-ttl": Mutant(queue_without_ttl, "leaked keys"),
     "unfair": Mutant(unfair, "unfair order", names=("dog",)),
