@@ -13,14 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coord import Coord
-from coord._engine.port import step
 from coord.admission.calls import AdmissionCalls
 from coord.concurrency.terms import Terms
 from tests.concurrency import test_against_a_model as permits
 from tests.limits.models import BucketModel, CounterModel, FixedModel, LogModel, fits_at
 from tests.limits.test_against_a_model import KINDS, pair
+from tests.support.hubs import intercepted, port_of
+from tests.support.rooms import permits_of, policy_of, step
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests.limits.models import Model
 
 START = 1_700_000_000
@@ -48,9 +51,8 @@ steps = st.lists(
 
 
 def calls_of(hub: Coord, limiters: list[Any], limit: int, cost: int) -> AdmissionCalls:
-    flows = [limiter._flow for limiter in limiters]
-    group = tuple(flow._policy.item(hub._permits.keys, "u", cost) for flow in flows)
-    return AdmissionCalls(hub._permits.keys, Terms("d", limit, fair=True), "u", group, sharded=False)
+    group = tuple(policy_of(limiter).item(permits_of(hub).keys, "u", cost) for limiter in limiters)
+    return AdmissionCalls(permits_of(hub).keys, Terms("d", limit, fair=True), "u", group, sharded=False)
 
 
 def take_back(model: Model, now: int, moment: int, cost: int) -> None:
@@ -62,7 +64,7 @@ def take_back(model: Model, now: int, moment: int, cost: int) -> None:
         if moment >= model.begin:
             model.give(now, cost)
     elif isinstance(model, CounterModel):
-        begin, previous, current = model._at(now)
+        begin, previous, current = model.at(now)
         if moment >= begin:
             current = max(0, current - cost)
         elif moment >= begin - model.window:
@@ -89,18 +91,18 @@ class World:
 
     def act(self, one: Step, now: int) -> None:
         self.room.pass_to(now)
-        plain = permits.calls_of(self.hub._permits, one.limit, fair=True)
+        plain = permits.calls_of(permits_of(self.hub), one.limit, fair=True)
         if one.verb == "acquire":
             self.acquire(one, now)
         elif one.verb == "give up":
             self.give_up(one, now)
         elif one.verb == "renew":
-            renewed = step(self.hub._permits.renew(plain, one.token, one.ttl / 1000))
+            renewed = step(permits_of(self.hub).renew(plain, one.token, one.ttl / 1000))
             assert renewed == self.room.act(one, now)
         elif one.verb == "release":
-            assert step(self.hub._permits.release(plain, one.token)) == self.room.act(one, now)
+            assert step(permits_of(self.hub).release(plain, one.token)) == self.room.act(one, now)
         else:
-            step(self.hub._port.run(plain.reset()))
+            step(port_of(self.hub).run(plain.reset()))
             self.room.act(one, now)
 
     def acquire(self, one: Step, now: int) -> None:
@@ -108,7 +110,7 @@ class World:
         fits = max(fits_at(model, at, one.cost) if one.cost else at for model in self.rates)
         granted = (held or paid is not None or fits == at) and bool(self.room.act(one, now))
         calls = calls_of(self.hub, self.limiters, one.limit, one.cost)
-        grant = step(self.hub._permits.acquire(calls, one.token, one.ttl / 1000, on_repeat=bool))
+        grant = step(permits_of(self.hub).acquire(calls, one.token, one.ttl / 1000, on_repeat=bool))
 
         assert (grant.fence is not None) is granted, one
         assert calls.told is not None
@@ -133,7 +135,7 @@ class World:
         """What a token was charged is given back, whether or not it still holds its permit."""
         paid = self.paid(one, now)
         calls = calls_of(self.hub, self.limiters, one.limit, paid[1] if paid else one.cost)
-        answer = step(self.hub._permits.release(calls, one.token, end_anyway=True))
+        answer = step(permits_of(self.hub).release(calls, one.token, end_anyway=True))
 
         assert answer == self.room.act(one, now)
         self.charged.pop(one.token, None)
@@ -177,10 +179,10 @@ def test_what_is_given_back_is_what_was_charged_and_not_what_came_later() -> Non
     with time_machine.travel(START, tick=False) as clock, Coord.connect("memory://") as hub:
         window = hub.sliding_window("r", limit=9, per=60, precision="exact")
         calls = calls_of(hub, [window], 3, 2)
-        assert step(hub._permits.acquire(calls, "t1 1 me", 60, on_repeat=bool)).fence
+        assert step(permits_of(hub).acquire(calls, "t1 1 me", 60, on_repeat=bool)).fence
         clock.shift(8)
         assert window.try_acquire("u", cost=2)
-        step(hub._permits.release(calls, "t1 1 me", end_anyway=True))
+        step(permits_of(hub).release(calls, "t1 1 me", end_anyway=True))
         clock.shift(55)
 
         assert window.status("u").remaining == 7, "the later one still counts"
@@ -190,11 +192,11 @@ def test_a_charge_that_nobody_asks_about_any_more_stands() -> None:
     with time_machine.travel(START, tick=False) as clock, Coord.connect("memory://") as hub:
         window = hub.fixed_window("r", limit=9, per=600)
         calls = calls_of(hub, [window], 3, 2)
-        assert step(hub._permits.acquire(calls, "t1 1 me", 60, on_repeat=bool)).fence
+        assert step(permits_of(hub).acquire(calls, "t1 1 me", 60, on_repeat=bool)).fence
         clock.shift(11)
-        assert step(hub._permits.acquire(calls, "t1 1 me", 60, on_repeat=bool)).fence
+        assert step(permits_of(hub).acquire(calls, "t1 1 me", 60, on_repeat=bool)).fence
         assert window.status("u").remaining == 7, "nor is it made again"
-        step(hub._permits.release(calls, "t1 1 me", end_anyway=True))
+        step(permits_of(hub).release(calls, "t1 1 me", end_anyway=True))
 
         assert window.status("u").remaining == 7
 
@@ -203,11 +205,19 @@ def test_what_is_given_back_may_be_had_at_once() -> None:
     with time_machine.travel(START, tick=False), Coord.connect("memory://") as hub:
         window = hub.fixed_window("r", limit=2, per=60, deny_cache=5)
         both = hub.admission(window, at_once=hub.concurrency_limit("d", limit=3, fair=True))
-        entrance = both._flow._entrance("u", 2, 1)
-        asking = entrance._ask()
-        assert step(entrance._room.acquire(entrance.calls, asking.token, 60, on_repeat=bool)).fence
-        assert not window.try_acquire("u"), "which is remembered"
-        step(entrance._undo(asking))
+        denied: list[bool] = []
+
+        async def act(call: Any, send: Callable[[], Awaitable[Any]]) -> Any:
+            answer = await send()
+            if not denied:
+                denied.append(True)
+                denied.append(not window.try_acquire("u"))  # which is remembered
+                raise KeyboardInterrupt
+            return answer
+
+        with intercepted(hub, act), pytest.raises(KeyboardInterrupt):
+            both.try_acquire("u", cost=2)
+        assert denied == [True, True]
 
         assert window.try_acquire("u")
 
@@ -221,7 +231,7 @@ def test_only_the_first_in_line_is_woken_and_a_denial_by_a_rate_wakes_nobody() -
 
         def ask(who: str) -> bool:
             token, waiter = f"{who} 3 me", f"home:{who}.3.3"
-            return step(hub._permits.acquire(calls, token, 60, waiter, on_repeat=bool)).fence is not None
+            return step(permits_of(hub).acquire(calls, token, 60, waiter, on_repeat=bool)).fence is not None
 
         def woken() -> list[str]:
             found: list[str] = []
@@ -231,11 +241,11 @@ def test_only_the_first_in_line_is_woken_and_a_denial_by_a_rate_wakes_nobody() -
 
         assert [ask("a"), ask("b"), ask("c")] == [True, False, False]
         assert woken() == []
-        step(hub._permits.release(calls, "a 3 me"))
+        step(permits_of(hub).release(calls, "a 3 me"))
         assert woken() == ["b.3.3"]
         assert not ask("c"), "it is not its turn"
         assert ask("b")
-        step(hub._permits.release(calls, "b 3 me"))
+        step(permits_of(hub).release(calls, "b 3 me"))
         assert woken() == ["c.3.3"]
         assert not ask("c"), "the rate says no"
         assert not ask("d")
@@ -248,7 +258,7 @@ class Line(permits.Line):
     RATE, BURST = 3.0, 5
 
     def __init__(self, hub: Coord, clock: Any, dice: random.Random) -> None:
-        super().__init__(hub._permits, clock, dice)
+        super().__init__(permits_of(hub), clock, dice)
         limiter = hub.token_bucket("r", rate=self.RATE, burst=self.BURST)
         self.asked = [calls_of(hub, [limiter], self.LIMIT, cost) for cost in range(self.BURST + 1)]
         self.paid = 0

@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coord import Coord
-from coord._engine.port import step
 from coord.concurrency.calls import PermitCalls
 from coord.concurrency.terms import Terms
 from coord.locks.calls import LockCalls
+from tests.support.hubs import port_of
+from tests.support.rooms import locks_of, permits_of, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,8 +126,10 @@ def test_permits_equal_their_model(steps: list[Step]) -> None:
             now += one.pause
             clock.move_to(START + now / 1000)
 
-            assert act(hub._permits, one) == model.act(one, now), one
-            used, permits, waiters, holders = step(hub._port.run(calls_of(hub._permits, one.limit).look()))
+            assert act(permits_of(hub), one) == model.act(one, now), one
+            used, permits, waiters, holders = step(
+                port_of(hub).run(calls_of(permits_of(hub), one.limit).look())
+            )
             left = sorted((end - now) / 1000 for end in model.leases.values())
             assert (used, permits, waiters) == (model.used, len(model.leases), 0)
             assert [holder.remaining for holder in holders] == pytest.approx(left, abs=0.002)
@@ -173,7 +176,7 @@ def test_a_clock_that_steps_back_admits_too_many_never_and_blocks_nobody_for_lon
     limit, ttl, now = 3, 5.0, 0.0
     alive: dict[str, float] = {}
     with time_machine.travel(START, tick=False) as clock, Coord.connect("memory://") as hub:
-        room, calls = hub._permits, calls_of(hub._permits, limit)
+        room, calls = permits_of(hub), calls_of(permits_of(hub), limit)
 
         def ask(token: str) -> bool:
             return step(room.acquire(calls, token, ttl, on_repeat=bool)).fence is not None
@@ -206,7 +209,7 @@ def test_a_clock_that_steps_back_admits_too_many_never_and_blocks_nobody_for_lon
 
 def test_a_clock_that_steps_forward_ends_leases_early_and_their_holders_are_told() -> None:
     with time_machine.travel(START, tick=False) as clock, Coord.connect("memory://") as hub:
-        room, calls = hub._permits, calls_of(hub._permits, 1)
+        room, calls = permits_of(hub), calls_of(permits_of(hub), 1)
         assert step(room.acquire(calls, "t1 1 me", 10, on_repeat=bool)).fence
         clock.shift(3600)
 
@@ -237,7 +240,7 @@ def test_room_is_kept_for_who_was_woken_for_a_moment_and_not_an_hour() -> None:
 @pytest.mark.parametrize("fair", [False, True])
 def test_only_those_are_woken_who_may_come(fair: bool) -> None:
     with fakeredis.FakeRedis(decode_responses=True) as client, client.pubsub() as listener:
-        room = Coord(client)._permits
+        room = permits_of(Coord(client))
         calls = calls_of(room, 3, fair=fair)
         listener.subscribe(f"{calls.key}:free:home")
         assert listener.get_message()["type"] == "subscribe"
@@ -266,9 +269,11 @@ def test_only_those_are_woken_who_may_come(fair: bool) -> None:
 @pytest.mark.parametrize("what", ["lock", "permit"])
 def test_a_dead_waiter_is_passed_though_the_clock_has_stepped_back(what: str) -> None:
     with time_machine.travel(START, tick=False) as clock, Coord.connect("memory://") as hub:
-        room = hub._locks if what == "lock" else hub._permits
+        room = locks_of(hub) if what == "lock" else permits_of(hub)
         calls = (
-            LockCalls(room.keys, "x", fair=True) if what == "lock" else calls_of(hub._permits, 1, fair=True)
+            LockCalls(room.keys, "x", fair=True)
+            if what == "lock"
+            else calls_of(permits_of(hub), 1, fair=True)
         )
 
         def ask(who: str) -> bool:
@@ -386,7 +391,7 @@ def test_random_deaths_and_clocks_leave_nothing_stuck_and_no_order_broken() -> N
     seed = random.randrange(10**6)
     dice = random.Random(seed)
     with time_machine.travel(START, tick=False) as clock, Coord.connect("memory://") as hub:
-        line = Line(hub._permits, clock, dice)
+        line = Line(permits_of(hub), clock, dice)
         actions = [line.arrive] * 4 + [line.tick] * 6 + [line.release] * 6
         actions += [line.give_up, line.die_waiting, line.die_holding]
         line.live(lambda number: [*actions, line.step_back] if number % 10 == 0 else actions, seed)

@@ -13,9 +13,9 @@ import anyio.to_thread
 import pytest
 
 from coord import AsyncCoord, Coord, PermitLost, PermitTimeout, WrongKeyType
-from coord._engine.port import step
-from tests.support.flavours import assert_refused_unasked
+from tests.support.flavours import assert_refused_unasked, bare
 from tests.support.keys import keys_of
+from tests.support.rooms import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,27 +208,17 @@ async def test_no_key_is_ever_without_a_ttl(coord: Any, client: Any, prefix: str
 async def test_a_repeated_script_of_one_token_gets_the_same_answer(coord: Any) -> None:
     """What a client that lost a reply does: send the same thing again."""
     limit = coord.concurrency_limit("d", limit=3, wait="poll")
-    flow = getattr(getattr(limit, "_inner", limit), "_flow", getattr(limit, "_inner", limit))
-    room, calls = flow._room, flow._turn("u", 1).calls
+    tokens = Tokens.of_limit(limit, "u", 1)
+    acquire, release = tokens.acquire, tokens.release
 
-    async def run(flow: Any) -> Any:
-        return step(flow) if type(room.port).__name__ == "ThreadPort" else await flow
-
-    async def acquire(token: str) -> bool:
-        grant: Any = await run(room.acquire(calls, token, 5.0, on_repeat=bool))
-        return grant.fence is not None
-
-    async def release(token: str, *, end_anyway: bool = False) -> bool:
-        held: bool = await run(room.release(calls, token, end_anyway=end_anyway))
-        return held
-
-    assert [await acquire("t1 2 me"), await acquire("t1 2 me")] == [True, True]
+    assert await acquire("t1 2 me")
+    assert await acquire("t1 2 me")
     assert await used(limit) == 2, "granted once"
-    assert [await run(room.renew(calls, "t1 2 me", 5.0)) for _ in range(2)] == [True, True]
+    assert [await tokens.renew("t1 2 me") for _ in range(2)] == [True, True]
     assert [await release("t1 2 me"), await release("t1 2 me")] == [True, True]
     assert await used(limit) == 0, "given back once"
     assert not await acquire("t1 2 me"), "a token that was released cannot come back"
-    assert not await run(room.renew(calls, "t1 2 me", 5.0))
+    assert not await tokens.renew("t1 2 me")
     async with limit.hold("u"):
         assert await release("t1 2 me"), "nor does another holder change what became of it"
 
@@ -267,7 +257,7 @@ async def test_waiting_ends_when_there_is_room(coord: Any, other_coord: Any) -> 
 
 def step_of(permit: Any) -> None:
     if hasattr(permit, "_inner"):
-        permit._inner.release()
+        bare(permit).release()
 
 
 async def waited(limit: Any, held: Any) -> Any:

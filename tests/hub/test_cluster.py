@@ -13,7 +13,6 @@ import valkey.cluster
 from redis.cluster import LoadBalancingStrategy
 
 from coord import AsyncCoord, Coord
-from coord._engine.urls import open_sync
 from tests.hub.test_hub import exercise
 from tests.support import servers
 from tests.support.flavours import awaitable
@@ -34,7 +33,7 @@ def cluster_url(running_servers: Callable[[str], str], request: pytest.FixtureRe
 
 @pytest.fixture
 def behind(cluster_url: str) -> Iterator[Any]:
-    client = open_sync(cluster_url).client
+    client = redis.RedisCluster.from_url(cluster_url.replace("redis+cluster", "redis"))
     yield client
     client.close()
 

@@ -1,9 +1,10 @@
+"""``embedded://``: a Coord with a server of its own."""
+
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
 import stat
-import subprocess
 import sys
 import tempfile
 import time
@@ -11,10 +12,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-import redis
 
 from coord import AsyncCoord, Coord, CoordError
-from coord._engine.embedded import EmbeddedServer
 from tests.support import servers
 
 
@@ -33,21 +32,28 @@ def gone(pid: int, within: float = 10) -> bool:
     return not alive(pid)
 
 
-def server_pid(server: EmbeddedServer) -> int:
-    with redis.Redis.from_url(server.url) as client:
-        pid: int = client.info("server")["process_id"]
-        return pid
+def servers_in(folder: str) -> list[int]:
+    """The processes that say, in their command lines, that they serve from a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if folder.encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
 
 
-def test_it_answers_as_soon_as_it_is_made_and_is_gone_when_closed() -> None:
-    server = EmbeddedServer()
-    folder = Path(server.url.partition("@")[2]).parent
-    pid = server_pid(server)
-    server.close()
-    server.close()
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The temporary folders that are made from now on."""
+    folders: list[str] = []
+    make = tempfile.mkdtemp
 
-    assert not alive(pid)
-    assert not folder.exists()
+    def make_and_note(**words: str) -> str:
+        folders.append(make(**words))
+        return folders[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make_and_note)
+    return folders
 
 
 def test_two_of_them_run_side_by_side() -> None:
@@ -58,83 +64,7 @@ def test_two_of_them_run_side_by_side() -> None:
         assert two.leaderboard("b").len() == 0
 
 
-def test_it_is_private() -> None:
-    server = EmbeddedServer()
-    socket = server.url.partition("@")[2]
-    password = server.url.split(":")[2].partition("@")[0]
-    with redis.Redis(unix_socket_path=socket) as stranger, pytest.raises(redis.AuthenticationError):
-        stranger.ping()
-    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if readable(path)]
-
-    assert stat.S_IMODE(Path(socket).parent.stat().st_mode) == 0o700
-    assert len(password) == 32
-    assert password not in repr(server)
-    assert not any(password.encode() in command for command in commands)
-    with redis.Redis.from_url(server.url) as client:
-        assert client.config_get("port") == {b"port": b"0"} or client.config_get("port") == {"port": "0"}
-    server.close()
-
-
-def readable(path: Path) -> bool:
-    try:
-        path.read_bytes()
-    except OSError:
-        return False
-    return True
-
-
-OWNER = """
-import os, sys
-from coord._engine.embedded import EmbeddedServer
-import redis
-server = EmbeddedServer()
-with redis.Redis.from_url(server.url) as client:
-    print(client.info("server")["process_id"], server.url.partition("@")[2], flush=True)
-{end}
-"""
-
-
-@pytest.mark.parametrize(
-    "end",
-    ["os._exit(1)", "sys.exit(0)", "sys.stdin.read()", "del server, client; sys.stdin.read()"],
-    ids=["died", "ended", "killed", "forgotten"],
-)
-def test_it_never_outlives_its_owner(end: str) -> None:
-    owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER.format(end=end)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert owner.stdout is not None
-    assert owner.stdin is not None
-    pid, socket = owner.stdout.readline().split()
-    if "del" in end:
-        assert gone(int(pid)), "a forgotten server is stopped while its owner lives on"
-    elif "stdin" in end:
-        owner.send_signal(signal.SIGKILL)
-
-    assert gone(int(pid))
-    deadline = time.monotonic() + 5
-    while Path(socket).parent.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not Path(socket).parent.exists()
-    owner.stdin.close()
-    owner.stdout.close()
-    owner.wait()
-
-
-def test_a_folder_keeps_its_data_and_serves_one_server_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[str] = []
-    make = tempfile.mkdtemp
-
-    def make_and_note(**words: str) -> str:
-        made.append(make(**words))
-        return made[-1]
-
-    monkeypatch.setattr(tempfile, "mkdtemp", make_and_note)
+def test_a_folder_keeps_its_data_and_serves_one_server_at_a_time(tmp_path: Path, made: list[str]) -> None:
     url = f"embedded://{tmp_path}/with%20space"
     with Coord.connect(url) as hub:
         hub.leaderboard("b").submit("ann", 7)
@@ -161,20 +91,6 @@ def test_what_it_keeps_is_nobody_elses(tmp_path: Path) -> None:
             assert modes(folder) == {0o600}
     finally:
         os.umask(before)
-
-
-def test_a_folder_that_others_can_enter_is_closed_or_refused(tmp_path: Path) -> None:
-    (empty := tmp_path / "empty").mkdir(mode=0o755)
-    EmbeddedServer(str(empty)).close()
-    assert stat.S_IMODE(empty.stat().st_mode) == 0o700
-
-    (used := tmp_path / "used").mkdir(mode=0o755)
-    (used / "report.txt").touch()
-    with pytest.raises(CoordError, match=r"others can enter .*/used'; make it your own \(chmod 700\)"):
-        Coord.connect(f"embedded://{used}")
-    assert stat.S_IMODE(used.stat().st_mode) == 0o755
-    used.chmod(0o700)
-    EmbeddedServer(str(used)).close()
 
 
 def test_a_folder_that_cannot_be_is_said_in_a_line(tmp_path: Path) -> None:
@@ -229,22 +145,10 @@ def test_one_that_is_too_old_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         Coord.connect("embedded://")
 
 
-def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
-    (tmp_path / "appendonlydir").write_text("not a folder")
-    with pytest.raises(CoordError, match="the embedded server did not start; it said:"):
-        EmbeddedServer(str(tmp_path))
-
-    (tmp_path / "appendonlydir").unlink()
-    EmbeddedServer(str(tmp_path)).close()
-
-
 @pytest.mark.anyio
-async def test_the_async_twin_stops_its_server_too() -> None:
+async def test_the_async_twin_stops_its_server_too(made: list[str]) -> None:
     async with AsyncCoord.connect("embedded://") as hub:
-        owned = hub._port._owned
-        assert owned is not None
-        assert owned.server is not None
-        pid = server_pid(owned.server)
+        (pid,) = servers_in(made[0])
         assert await hub.lock("x").try_acquire() is not None
 
     assert gone(pid)

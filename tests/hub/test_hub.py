@@ -1,3 +1,5 @@
+"""A Coord: what it opens, what it refuses, and what it closes."""
+
 from __future__ import annotations
 
 import logging
@@ -13,7 +15,6 @@ import valkey
 import valkey.asyncio
 
 from coord import AsyncCoord, Coord, LockTimeout
-from coord._engine import urls
 from tests.support.flavours import awaitable
 
 pytestmark = pytest.mark.anyio
@@ -221,19 +222,6 @@ def test_no_secret_is_shown(caplog: pytest.LogCaptureFixture) -> None:
     assert secret not in shown
     assert repr(hub) == "<Coord on redis://127.0.0.1:1/3, prefix 'coord'>"
     hub.close()
-
-
-def test_urls_choose_their_clients() -> None:
-    opened = urls.open_sync("rediss://:pw@example.invalid:6380/2")
-
-    assert opened.client.connection_pool.connection_class is redis.SSLConnection
-    assert opened.client.connection_pool.connection_kwargs["db"] == 2
-    sentinel = urls.open_sync("redis+sentinel://u:p%40ss@a:1,[::1]:2/main/3").client.connection_pool
-    assert sentinel.service_name == "main"
-    assert sentinel.connection_kwargs["password"] == "p@ss"
-    assert sentinel.connection_kwargs["db"] == 3
-    nodes = [one.connection_pool.connection_kwargs for one in sentinel.sentinel_manager.sentinels]
-    assert [(one["host"], one["port"]) for one in nodes] == [("a", 1), ("::1", 2)]
 
 
 async def test_an_unreachable_server_is_the_clients_own_error() -> None:

@@ -153,7 +153,7 @@ class CounterModel:
     def opens(self, now: int) -> int:
         return max(now, self.begin)
 
-    def _at(self, at: int) -> tuple[int, int, int]:
+    def at(self, at: int) -> tuple[int, int, int]:
         begin, (previous, current) = self.begin, self.counts
         for _ in range(min(2, (at - begin) // self.window)):
             begin, previous, current = begin + self.window, current, 0
@@ -162,18 +162,18 @@ class CounterModel:
         return begin, previous, current
 
     def used(self, at: int) -> Fraction:
-        begin, previous, current = self._at(at)
+        begin, previous, current = self.at(at)
         return current + previous * Fraction(self.window - max(0, at - begin), self.window)
 
     def charge(self, now: int, at: int, cost: int) -> None:
-        begin, previous, current = self._at(at)
+        begin, previous, current = self.at(at)
         self.begin, self.counts = begin, [previous, current + cost]
 
     def give(self, now: int, amount: int) -> None:
-        begin, previous, current = self._at(now)
+        begin, previous, current = self.at(now)
         part = min(amount, current)
         self.begin, self.counts = begin, [max(0, previous - (amount - part)), current - part]
 
     def empty_at(self, now: int) -> int:
-        begin, previous, current = self._at(now)
+        begin, previous, current = self.at(now)
         return begin + 2 * self.window if current else begin + self.window if previous else max(now, begin)

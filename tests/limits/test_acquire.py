@@ -13,8 +13,8 @@ import time_machine
 
 from coord import AsyncCoord, Coord, RateLimited
 from coord._engine.urls import open_sync
+from tests.limits.limiters import KINDS, dump, limiter, same
 from tests.limits.test_against_a_model import spy_on
-from tests.limits.test_limiter import KINDS, dump, limiter, same
 
 pytestmark = pytest.mark.anyio
 

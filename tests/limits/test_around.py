@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from coord import AsyncCoord, Coord, RateLimited
-from tests.limits.test_limiter import limiter
+from tests.limits.limiters import limiter
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ import pytest
 import time_machine
 
 from coord import Coord, upstream_pause
-from tests.limits.test_limiter import KINDS, dump, limiter, same
+from tests.limits.limiters import KINDS, dump, limiter, same
 from tests.support.keys import keys_of
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,8 @@ import pytest
 from coord import Coord
 from coord.limits.denials import MOST_COSTS, MOST_KEYS
 from coord.limits.room import MOST_POLICIES
+from tests.limits.limiters import KINDS, limiter
 from tests.limits.test_against_a_model import spy_on
-from tests.limits.test_limiter import KINDS, limiter
 
 pytestmark = pytest.mark.anyio
 NOWHERE = "unix:///no/such/server.sock"

@@ -13,8 +13,8 @@ import redis
 from coord import Coord, RateLimited, WrongKeyType
 from coord._engine.urls import open_sync
 from coord.limits.fallback import REST, TRIES, Breaker
+from tests.limits.limiters import KINDS, limiter
 from tests.limits.test_against_a_model import spy_on
-from tests.limits.test_limiter import KINDS, limiter
 from tests.support.keys import keys_of
 
 pytestmark = pytest.mark.anyio

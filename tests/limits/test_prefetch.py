@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from coord import AsyncCoord, Coord
+from tests.limits.limiters import KINDS, limiter
 from tests.limits.test_against_a_model import spy_on
-from tests.limits.test_limiter import KINDS, limiter
 
 pytestmark = pytest.mark.anyio
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from coord import Coord, RateLimited
 from coord._engine.urls import open_sync
+from tests.limits.limiters import dump, same
 from tests.limits.models import fits_at
 from tests.limits.test_against_a_model import KINDS, START, pair, slow, spy_on
-from tests.limits.test_limiter import dump, same
 from tests.support.keys import keys_of
 
 pytestmark = pytest.mark.anyio

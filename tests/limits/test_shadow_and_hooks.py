@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from coord import AsyncCoord, Decision, RateLimited
-from tests.limits.test_limiter import KINDS, limiter
+from tests.limits.limiters import KINDS, limiter
 
 pytestmark = pytest.mark.anyio
 

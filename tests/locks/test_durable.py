@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 
 from coord import AsyncCoord, Coord, LockError, NotDurable
-from coord._engine.script import Command
-from tests._engine.scripted import SAFE, ScriptedWire, deliver
 from tests.support import servers
 from tests.support.flavours import awaitable
 
@@ -81,9 +80,6 @@ def calls(process: servers.Process) -> dict[str, int]:
     return {name.removeprefix("cmdstat_"): row["calls"] for name, row in rows}
 
 
-# What the replicas have
-
-
 async def test_a_grant_is_on_the_replica_when_it_is_returned(hub: Any, replicated: Any, prefix: str) -> None:
     for turn in range(20):
         async with hub.lock(f"x{turn}", replicas=1):
@@ -108,21 +104,20 @@ async def test_too_few_replicas_give_it_back_and_say_how_many(hub: Any, replicat
 
 async def test_another_holder_is_left_alone_by_a_shortfall(hub: Any, replicated: Any, prefix: str) -> None:
     """The lease ends while the replica is waited for, and another takes the lock."""
-    inner = getattr(hub, "_inner", hub)
     with Coord.connect(f"redis://{replicated[0].address}", prefix=prefix) as other:
         taken = []
-        honest = inner._port._courier._wire.ask
 
-        async def ask(line: Any, words: Any, seconds: float, **options: Any) -> Any:
-            reply = await honest(line, words, seconds, **options)
-            if words[0] == "WAIT" and words[1] == 2:
-                other.lock("x").force_release(reason="to see")
-                taken.append(other.lock("x").acquire(timeout=0))
-            return reply
+        def take_it() -> None:
+            with redis.Redis(port=replicated[0].port) as client:
+                servers.until(lambda: client.info("clients")["blocked_clients"] > 0, "it waits for replicas")
+            other.lock("x").force_release(reason="to see")
+            taken.append(other.lock("x").acquire(timeout=0))
 
-        inner._port._courier._wire.ask = ask
+        thread = threading.Thread(target=take_it)
+        thread.start()
         with pytest.raises(NotDurable):
-            await hub.lock("x", replicas=2, ttl=0.2).try_acquire()
+            await hub.lock("x", replicas=2, ttl=1).try_acquire()
+        thread.join()
         assert other.lock("x").status().fence == taken[0].fence
         taken[0].release()
 
@@ -143,9 +138,6 @@ async def test_several_locks_wait_together(hub: Any, replicated: Any, prefix: st
         await hub.locks("a", "b", "c", replicas=2, ttl=0.2).try_acquire()
     assert calls(replicated[0])["wait"] == before + 1
     assert not any(exists(replicated[0], prefix, name) for name in "abc")
-
-
-# What the disks have
 
 
 async def test_a_grant_is_on_disk_when_it_is_returned(hub: Any, replicated: Any, prefix: str) -> None:
@@ -200,9 +192,6 @@ async def test_a_crash_after_the_grant_does_not_forget_it(prefix: str, tmp_path:
         assert hub.lock("x").status().fence == lease.fence
 
 
-# What there is
-
-
 async def test_each_server_says_clearly_what_it_cannot_do(coord: Any, client: Any, prefix: str) -> None:
     """Whether it has the commands or not: a lock that is held, or a clear refusal that holds nothing."""
     for options, command in (({"replicas": 1}, "WAIT"), ({"fsync": True}, "WAITAOF")):
@@ -252,36 +241,3 @@ async def test_bad_arguments_are_refused_at_once(coord: Any) -> None:
             coord.locks("x", replicas=wrong)
     with pytest.raises(TypeError, match="fsync must be a bool"):
         coord.lock("x", fsync=1)
-
-
-# What follows a call on its connection
-
-
-def followed(answer: Callable[[Any, float], Any]) -> Any:
-    call = Command("GET", parse=lambda replies: replies, repeatable=True)(["k"])
-    return type(call)(call.what, call.keys, call.args, call.parse, call.repeatable, then=answer)
-
-
-def test_what_follows_is_sent_on_the_same_connection_and_both_are_answered() -> None:
-    wire = ScriptedWire(b"value", 1)
-    seen: list[Any] = []
-
-    def then(reply: Any, left: float) -> Any:
-        assert wire.taken == 1, "the connection was given back"
-        seen.append((reply, left))
-        return ("WAIT", 1, 5)
-
-    assert deliver(wire, followed(then), 10) == [b"value", 1]
-    assert seen == [(b"value", 10)]
-    assert wire.sent == [("GET", "k"), ("WAIT", 1, 5)]
-    assert deliver(ScriptedWire(b"value"), followed(lambda *_: None)) == [b"value", None]
-    assert deliver(ScriptedWire(b"value"), SAFE(["k"])) == b"value"
-
-
-def test_a_refusal_of_what_follows_is_an_answer_and_a_broken_connection_begins_anew() -> None:
-    refusal = redis.ResponseError("unknown command 'WAIT'")
-    assert deliver(ScriptedWire(b"v", refusal), followed(lambda *_: ("WAIT", 1, 5))) == [b"v", refusal]
-
-    wire = ScriptedWire(b"v", redis.ConnectionError("reset"), b"v", 2)
-    assert deliver(wire, followed(lambda *_: ("WAIT", 1, 5))) == [b"v", 2]
-    assert [words[0] for words in wire.sent] == ["GET", "WAIT", "GET", "WAIT"]

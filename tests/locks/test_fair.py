@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+import redis
 import time_machine
 
 from coord import AsyncCoord, Coord, LockTimeout
-from coord._engine.port import step
 from coord.locks.calls import LockCalls
+from tests.support.hubs import no_second_looks
 from tests.support.keys import keys_of
+from tests.support.rooms import locks_of, step
 
 if TYPE_CHECKING:
     from coord.locks.room import LockRoom
@@ -80,12 +82,9 @@ async def test_nobody_who_only_tries_gets_past_those_who_wait(
 async def test_whoever_gives_up_leaves_the_queue_and_wakes_the_next(
     real_server: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from coord._engine import wakeups
-    from coord._engine.urls import open_sync
+    no_second_looks(monkeypatch, 2.0)  # below the heartbeat, above what a wake-up takes
 
-    monkeypatch.setattr(wakeups, "FALLBACK", 2.0)  # below the heartbeat, above what a wake-up takes
-
-    with open_sync(real_server).client as client:
+    with redis.Redis.from_url(real_server) as client:
         async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
             held = await hub.lock("x", fair=True).acquire()
             gives_up = asyncio.create_task(hub.lock("x", fair=True).acquire(timeout=0.3))
@@ -106,13 +105,11 @@ async def test_whoever_gives_up_leaves_the_queue_and_wakes_the_next(
 
 
 async def test_a_dead_waiter_is_skipped_within_its_heartbeat(real_server: str, prefix: str) -> None:
-    from coord._engine.urls import open_sync
-
     program = (
         "import sys; from coord import Coord; "
         "Coord.connect(sys.argv[1], prefix=sys.argv[2]).lock('x', fair=True).acquire()"
     )
-    with open_sync(real_server).client as client, Coord.connect(real_server, prefix=prefix) as hub:
+    with redis.Redis.from_url(real_server) as client, Coord.connect(real_server, prefix=prefix) as hub:
         held = hub.lock("x", fair=True).acquire()
         victim = await anyio.open_process([sys.executable, "-c", program, real_server, prefix])
         await queue_length(client, prefix, 1)
@@ -197,7 +194,7 @@ def test_random_deaths_leave_no_lock_stuck_and_no_order_broken() -> None:
     seed = random.randrange(10**6)
     dice = random.Random(seed)
     with time_machine.travel(1_700_000_000, tick=False) as clock, Coord.connect("memory://") as hub:
-        line = Line(hub._locks, clock, dice)
+        line = Line(locks_of(hub), clock, dice)
         actions = [line.arrive] * 4 + [line.tick] * 6 + [line.release] * 6
         actions += [line.give_up, line.die_waiting, line.die_holding]
         for number in range(OPERATIONS):

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coord import AsyncCoord, AsyncQuorum, Coord, FencedValue, LockLost, Quorum, StaleFence, WrongKeyType
-from coord._engine.port import step
-from coord._engine.threads import ThreadPort
 from coord.locks import calls, fenced
 from tests.support import servers
 from tests.support.flavours import awaitable
+from tests.support.hubs import recorded
 from tests.support.keys import keys_of, server_time
 from tests.support.proxy import Mischief, Proxy
+from tests.support.rooms import sent_again
 
 pytestmark = pytest.mark.anyio
 
@@ -251,27 +251,15 @@ async def test_a_write_whose_reply_is_lost_is_sent_again(flavour: str) -> None:
         await hub.close()
 
 
-async def test_a_copy_that_arrives_after_a_later_write_has_no_effect(
-    coord: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_copy_that_arrives_after_a_later_write_has_no_effect(coord: Any) -> None:
     lease = await coord.lock("account").acquire()
-    flow = getattr(lease, "_inner", lease)
-    port = getattr(flow, "_flow", flow)._port
-    sent: list[Any] = []
-    run = port.run
-
-    async def remember(call: Any, *, timeout: float | None = None) -> Any:
-        sent.append(call)
-        return await run(call, timeout=timeout)
-
-    monkeypatch.setattr(port, "run", remember)
-    guarded = lease.guard("balance")
-    await guarded.set("1")
-    await lease.guard("balance").set("2")
+    with recorded(coord) as sent:
+        guarded = lease.guard("balance")
+        await guarded.set("1")
+        await lease.guard("balance").set("2")
     early, late = sent
-    monkeypatch.setattr(port, "run", run)
     for copy in (early, late):
-        done, _ = step(run(copy)) if isinstance(port, ThreadPort) else await run(copy)
+        done, _ = await sent_again(coord, copy)
         assert done, "what a repeated write is told"
         assert await guarded.get() == b"2"
 

@@ -12,22 +12,19 @@ import redis
 import redis.asyncio
 
 from coord import AsyncCoord, Coord, LockTimeout
-from coord._engine.urls import open_sync
-from coord.locks import lock as lock_module
+from coord.locks.lock import LONGEST_POLL
+from tests.support.hubs import intercepted, naps_noted
 from tests.support.keys import server_time
 from tests.support.traffic import commands
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests.support import servers
 
 pytestmark = pytest.mark.anyio
 KEPT = 0.05
 """Seconds for which a free lock is kept for who was woken."""
-
-
-def bare(hub: Any) -> Any:
-    """The Coord itself, of either flavour."""
-    return getattr(hub, "_inner", hub)
 
 
 @pytest.mark.parametrize("fair", [False, True])
@@ -39,13 +36,13 @@ async def test_a_free_lock_is_given_at_once_where_its_wake_ups_are_heard_already
     with Coord.connect(own_server.url) as direct:
         hub = make.connect(own_server.url)
         lock = hub.lock("x", fair=fair)
-        flow: Any = getattr(lock, "_flow", lock)
         held = direct.lock("x").acquire()
         waits = asyncio.create_task(asyncio.to_thread(lock.acquire) if flavour == "sync" else lock.acquire())
-        while not flow._room.wakeups.hears(flow._channel):
-            await asyncio.sleep(0.001)
+        with redis.Redis(port=own_server.port) as client:
+            while not client.pubsub_channels():
+                await asyncio.sleep(0.001)
         held.release()
-        lease = await waits
+        lease = await waits  # the wake-up has come, so that this hub knows that it is subscribed
         await (asyncio.to_thread(lease.release) if flavour == "sync" else lease.release())
         for patience in (None, 1e-9):
             lease = lock.acquire(timeout=patience)
@@ -144,7 +141,7 @@ async def test_a_release_passes_over_waiters_whose_process_is_gone(
     real_server: str, prefix: str, no_fallback: None
 ) -> None:
     waiting = f"{prefix}:lock:{{x}}:waiting"
-    with open_sync(real_server).client as client:
+    with redis.Redis.from_url(real_server) as client:
         async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
             held = await hub.lock("x").acquire()
             client.zadd(waiting, {f"nowhere:{number}": number for number in range(1, 4)})
@@ -193,30 +190,20 @@ async def test_a_waiter_that_is_cancelled_when_signalled_passes_the_signal_on(
             await (await second).release()
 
 
-async def test_polling_begins_at_once_then_at_random_and_ends_in_time(
-    coord: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_polling_begins_at_once_then_at_random_and_ends_in_time(coord: Any) -> None:
     await coord.lock("x").try_acquire()
-    port = bare(coord)._port
     events: list[Any] = []
-    run, sleep = port.run, port.sleep
 
-    async def noted_run(call: Any, *, timeout: float | None = None) -> Any:
+    async def note(call: Any, send: Callable[[], Awaitable[Any]]) -> Any:
         events.append("asked")
-        return await run(call, timeout=timeout)
+        return await send()
 
-    async def noted_sleep(seconds: float) -> None:
-        events.append(seconds)
-        await sleep(seconds)
-
-    monkeypatch.setattr(port, "run", noted_run)
-    monkeypatch.setattr(port, "sleep", noted_sleep)
-    with pytest.raises(LockTimeout):
+    with intercepted(coord, note), naps_noted(coord, events.append), pytest.raises(LockTimeout):
         await coord.lock("x", wait="poll").acquire(timeout=0.5)
     pauses = [event for event in events if event != "asked"]
 
     assert events[0] == "asked"
     assert len(set(pauses)) > 4, "no two are alike"
-    assert max(pauses) < lock_module.LONGEST_POLL, "and none is just what it may be at the most"
+    assert max(pauses) < LONGEST_POLL, "and none is just what it may be at the most"
     assert max(pauses) > 2 * min(pauses[:-1])
     assert sum(pauses) < 0.501, "no pause outlasts the patience"

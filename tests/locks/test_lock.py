@@ -18,10 +18,10 @@ import redis
 import redis.asyncio
 
 from coord import AsyncCoord, Coord, LockLost, LockTimeout, WrongKeyType
-from coord._engine.port import step
 from tests.support import servers
 from tests.support.flavours import awaitable
 from tests.support.keys import keys_of, server_time
+from tests.support.rooms import Tokens
 from tests.support.traffic import commands
 
 pytestmark = pytest.mark.anyio
@@ -272,20 +272,8 @@ async def test_the_token_is_in_no_repr_and_no_key(coord: Any, client: Any, prefi
 async def test_a_repeated_script_of_one_token_gets_the_same_answer(coord: Any) -> None:
     """What a client that lost a reply does: send the same thing again."""
     lock = coord.lock("x", wait="poll")
-    flow = getattr(lock, "_flow", lock)
-    room, calls = flow._room, flow._calls
-
-    async def run(flow: Any) -> Any:
-        return step(flow) if type(room.port).__name__ == "ThreadPort" else await flow
-
-    async def acquire(token: str) -> int | None:
-        grant: Any = await run(room.acquire(calls, token, 5.0, on_repeat=bool))
-        fence: int | None = grant.fence
-        return fence
-
-    async def release(token: str, *, end_anyway: bool = False) -> bool:
-        held: bool = await run(room.release(calls, token, end_anyway=end_anyway))
-        return held
+    tokens = Tokens.of_lock(lock)
+    acquire, release = tokens.acquire, tokens.release
 
     first = await acquire("t1")
     assert first is not None

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 import pytest
+import redis
 
 from coord import AsyncCoord, Coord, LockLost
-from coord._engine import uptime as uptime_module
-from coord._engine.urls import open_sync
 from tests.support.flavours import awaitable
-from tests.support.hubs import renew_now
+from tests.support.hubs import connected, renew_now, suspended
 
 if TYPE_CHECKING:
     from tests.support import servers
@@ -26,18 +25,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-def bare(hub: Any) -> Any:
-    """The Coord itself, of either flavour."""
-    return getattr(hub, "_inner", hub)
-
-
-def made(flavour: str, url: str, prefix: str) -> Any:
-    make: Any = Coord if flavour == "sync" else AsyncCoord
-    return awaitable(make.connect(url, prefix=prefix))
-
-
 async def test_an_async_block_is_cancelled_when_its_lock_is_lost(real_server: str, prefix: str) -> None:
-    with open_sync(real_server).client as client:
+    with redis.Redis.from_url(real_server) as client:
         async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
             told = []
             with pytest.raises(LockLost):
@@ -50,7 +39,7 @@ async def test_an_async_block_is_cancelled_when_its_lock_is_lost(real_server: st
 
 
 def test_a_sync_block_is_told_and_not_interrupted(real_server: str, prefix: str) -> None:
-    with open_sync(real_server).client as client, Coord.connect(real_server, prefix=prefix) as hub:
+    with redis.Redis.from_url(real_server) as client, Coord.connect(real_server, prefix=prefix) as hub:
         told = threading.Event()
         with pytest.raises(LockLost), hub.lock("x", ttl=0.3).hold(on_lost=told.set) as lease:
             assert not lease.lost.is_set()
@@ -105,7 +94,7 @@ async def test_a_renewal_that_hangs_past_the_deadline_means_lost(
 async def test_a_loss_that_a_renewal_finds_is_told_long_before_the_deadline(
     real_server: str, prefix: str, flavour: str
 ) -> None:
-    hub = made(flavour, real_server, prefix)
+    hub = connected(flavour, real_server, prefix=prefix)
     with pytest.raises(LockLost), anyio.fail_after(20):
         async with hub.lock("x", ttl=60) as lease:
             await hub.lock("x").force_release(reason="a test")
@@ -126,7 +115,7 @@ async def test_a_loss_that_a_renewal_finds_is_told_long_before_the_deadline(
 async def test_the_users_own_exception_and_an_outer_cancellation_come_first(
     real_server: str, prefix: str
 ) -> None:
-    with open_sync(real_server).client as client:
+    with redis.Redis.from_url(real_server) as client:
         async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
             with pytest.raises(ZeroDivisionError) as caught:
                 async with hub.lock("x", ttl=0.2):
@@ -170,7 +159,7 @@ async def test_a_stalled_event_loop_is_noticed(
 def test_a_failing_callback_ends_nothing_but_itself(
     real_server: str, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with open_sync(real_server).client as client, Coord.connect(real_server, prefix=prefix) as hub:
+    with redis.Redis.from_url(real_server) as client, Coord.connect(real_server, prefix=prefix) as hub:
 
         def fail() -> None:
             raise ZeroDivisionError
@@ -185,20 +174,10 @@ def test_a_failing_callback_ends_nothing_but_itself(
     assert "on_lost callback of lock 'x' failed" in caplog.text
 
 
-def test_the_clock_counts_the_time_in_which_the_machine_is_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(time, "CLOCK_BOOTTIME"):
-        pytest.skip("this system has no such clock")
-    monkeypatch.setattr(time, "clock_gettime", lambda clock: 7.5 if clock == time.CLOCK_BOOTTIME else -1.0)
-
-    assert uptime_module.uptime() == 7.5
-
-
 async def test_the_deadline_is_counted_on_that_clock(coord: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     lease = await coord.lock("x", ttl=5).try_acquire()
     assert lease.valid
-    now = uptime_module.uptime()
-    for module in ("tasks", "threads"):
-        monkeypatch.setattr(f"coord._engine.{module}.uptime", lambda: now + 5)  # as after a suspension
+    suspended(monkeypatch, 5)
 
     assert not lease.valid
     assert lease.lost.is_set()

@@ -119,18 +119,21 @@ async def test_no_other_task_gets_the_id_of_one_that_ended_inside_its_block(
     real_server: str, prefix: str
 ) -> None:
     async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
-        hold = hub.lock("x", ttl=60).hold()
+        lock = hub.lock("x", ttl=60, reentrant=True)
+        hold = lock.hold()
 
         async def end_inside() -> int:
             await hold.__aenter__()
-            return hub._port.whoami()
+            return id(asyncio.current_task())
 
-        async def ask() -> int:
-            return hub._port.whoami()
+        async def enter() -> int:
+            with pytest.raises(LockTimeout):
+                await lock.hold(timeout=0).__aenter__()
+            return id(asyncio.current_task())
 
         dead = await asyncio.create_task(end_inside())
         gc.collect()
-        others = [await asyncio.create_task(ask()) for _ in range(300)]
+        others = [await asyncio.create_task(enter()) for _ in range(300)]
 
         assert len(set(others)) < 300, "ids are used again"
         assert dead not in others

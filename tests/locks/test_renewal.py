@@ -17,38 +17,29 @@ import redis
 import redis.asyncio
 
 from coord import AsyncCoord, Coord, LockLost
-from coord.locks.calls import RELEASE
-from tests.support.flavours import awaitable
-from tests.support.hubs import renew_now
+from tests.support.hubs import connected, intercepted, name_of, renew_now
 from tests.support.traffic import commands
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests.support import servers
 
 pytestmark = pytest.mark.anyio
 
 
-def bare(hub: Any) -> Any:
-    """The Coord itself, of either flavour."""
-    return getattr(hub, "_inner", hub)
-
-
-def made(flavour: str, url: str, prefix: str) -> Any:
-    make: Any = Coord if flavour == "sync" else AsyncCoord
-    return awaitable(make.connect(url, prefix=prefix))
-
-
 async def test_a_lease_is_renewed_while_its_block_runs_and_not_after(
     coord: Any, client: Any, prefix: str
 ) -> None:
-    lock = coord.lock("x", ttl=0.2)
+    lock = coord.lock("x", ttl=0.5)
     async with lock as lease:
         for _ in range(12):
-            await asyncio.sleep(0.05) if "Async" in repr(lease) else time.sleep(0.05)
+            await asyncio.sleep(0.1) if "Async" in repr(lease) else time.sleep(0.1)
             assert lease.valid
             assert await lock.try_acquire() is None
     manual = await lock.acquire()
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(0.55)
 
     assert not manual.valid
     assert client.exists(f"{prefix}:lock:{{x}}") == 0
@@ -95,27 +86,24 @@ async def test_an_outage_shorter_than_the_lease_costs_nothing(own_server: server
 async def test_a_renewal_that_fails_is_tried_again(
     real_server: str, prefix: str, flavour: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hub = made(flavour, real_server, prefix)
-    renewals = bare(hub)._locks.renewals
-    renew = renewals._renew
+    hub = connected(flavour, real_server, prefix=prefix)
     failures = iter([redis.ConnectionError(), ZeroDivisionError(), OSError()])
     renewed = threading.Event()
 
-    async def fail_at_first(leases: Any) -> Any:
+    async def fail_at_first(call: Any, send: Callable[[], Awaitable[Any]]) -> Any:
+        if name_of(call) != "lock_renew":
+            return await send()
         for failure in failures:
             raise failure
-        answer = await renew(leases)
+        answer = await send()
         renewed.set()
         return answer
 
-    renewals._renew = fail_at_first
-    async with hub.lock("x", ttl=6) as lease:
-        renew_now(hub)
-        until = time.monotonic() + 5
-        while not renewed.is_set() and time.monotonic() < until:
-            await asyncio.sleep(0.01)
-        assert renewed.is_set()
-        assert lease.valid
+    with intercepted(hub, fail_at_first):
+        async with hub.lock("x", ttl=6) as lease:
+            renew_now(hub)
+            await until(renewed.is_set, "it is renewed", within=5)
+            assert lease.valid
     await hub.close()
 
 
@@ -125,23 +113,21 @@ async def test_a_renewal_that_a_release_overtakes_is_no_loss(
     """The server has released it, its answer is on the way, and the renewal finds the lock gone."""
     asked, released, answered = (threading.Event() for _ in range(3))
     told: list[str] = []
-    hub = made(flavour, real_server, prefix)
-    port = bare(hub)._port
-    run = port.run
+    hub = connected(flavour, real_server, prefix=prefix)
 
     async def pause() -> None:
         time.sleep(0.005) if flavour == "sync" else await asyncio.sleep(0.005)
 
-    async def renew_late(leases: Any) -> list[bool]:
-        asked.set()
-        while not released.is_set():
-            await pause()
-        answered.set()
-        return [False for _ in leases]
-
-    async def release_slowly(call: Any, *, timeout: float | None = None) -> Any:
-        answer = await run(call, timeout=timeout)
-        if call.what is RELEASE:
+    async def overtake(call: Any, send: Callable[[], Awaitable[Any]]) -> Any:
+        if name_of(call) == "lock_renew":
+            asked.set()
+            while not released.is_set():
+                await pause()
+            gone = await send()
+            answered.set()
+            return gone
+        answer = await send()
+        if name_of(call) == "lock_release":
             released.set()
             while not answered.is_set():
                 await pause()
@@ -149,12 +135,11 @@ async def test_a_renewal_that_a_release_overtakes_is_no_loss(
                 await pause()
         return answer
 
-    bare(hub)._locks.renewals._renew = renew_late
-    port.run = release_slowly
-    async with hub.lock("x", ttl=3).hold(on_lost=lambda: told.append("x")):
-        while not asked.is_set():
-            renew_now(hub)
-            await asyncio.sleep(0.005)
+    with intercepted(hub, overtake):
+        async with hub.lock("x", ttl=3).hold(on_lost=lambda: told.append("x")):
+            while not asked.is_set():
+                renew_now(hub)
+                await asyncio.sleep(0.005)
     await hub.close()
 
     assert told == []

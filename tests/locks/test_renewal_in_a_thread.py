@@ -18,15 +18,10 @@ import redis.asyncio
 import valkey.asyncio
 
 from coord import AsyncCoord, Coord, LockLost, LockTimeout
-from coord._engine.port import step
-from coord._engine.renewable import Elsewhere
-from coord._engine.twins import blocking_twin
-from coord._engine.urls import open_async, open_sync
 from tests.support import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -118,7 +113,7 @@ async def test_another_word_is_refused_when_the_lock_is_made() -> None:
 
 async def test_a_loss_is_told_to_a_blocked_holder_and_then_to_its_loop(real_server: str, prefix: str) -> None:
     told: list[int] = []
-    with open_sync(real_server).client as client:
+    with redis.Redis.from_url(real_server) as client:
         async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
 
             async def on_lost() -> None:
@@ -136,21 +131,6 @@ async def test_a_loss_is_told_to_a_blocked_holder_and_then_to_its_loop(real_serv
                     await asyncio.sleep(5)
                     pytest.fail("the body goes on without its lock")
             assert told == [threading.get_ident()]
-
-
-async def test_a_blocked_holder_need_not_wait_for_the_deadline_to_be_told(
-    real_server: str, prefix: str
-) -> None:
-    brought: list[Any] = []
-    async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
-        lease = await hub.lock("x", ttl=60).acquire()
-        step(Elsewhere(lease, brought.append)._lose())
-
-        assert not lease.valid
-        assert lease.lost.is_set()
-        assert not lease._told
-        await brought[0]()
-        assert lease._told
 
 
 async def test_a_server_that_hangs_is_noticed_at_the_deadline(own_server: servers.Process) -> None:
@@ -278,9 +258,6 @@ async def test_it_does_not_queue_behind_the_users_own_commands(own_server: serve
             await asyncio.wait(hogs)
 
 
-# The sync client is like the async one
-
-
 def clients_of(port: int) -> list[Any]:
     options: dict[str, Any] = {"client_name": "renewer", "password": "sesame", "db": 3}
     return [
@@ -313,32 +290,6 @@ async def test_a_unix_socket_is_imitated() -> None:
     async with AsyncCoord.connect("embedded://") as hub, hub.lock("x", ttl=0.4, renew_in="thread") as lease:
         time.sleep(0.8)
         assert lease.valid
-
-
-def test_tls_is_imitated(tmp_path: Path) -> None:
-    (tmp_path / "ca").touch()
-    client = open_async(f"rediss://user:pw@h:1/2?ssl_ca_certs={tmp_path}/ca&ssl_check_hostname=false").client
-    pool = blocking_twin(client, 1.5).client.connection_pool
-
-    assert pool.connection_class is redis.SSLConnection
-    wanted = {"host": "h", "port": 1, "db": 2, "username": "user", "password": "pw"}
-    assert {name: pool.connection_kwargs[name] for name in wanted} == wanted
-    assert pool.connection_kwargs["ssl_ca_certs"] == f"{tmp_path}/ca"
-    assert not pool.connection_kwargs["ssl_check_hostname"]
-    made = pool.connection_class(**pool.connection_kwargs)
-    assert made.socket_connect_timeout is not None
-    sentinel = open_async("redis+sentinel://u:pw@h:1,i:2/main/4").client
-    twin = blocking_twin(sentinel, 1.5)
-    assert twin.client.connection_pool.service_name == "main"
-    assert twin.client.connection_pool.connection_kwargs["db"] == 4
-    assert [one.connection_pool.connection_kwargs["host"] for one in twin.helpers] == ["h", "i"]
-
-
-def test_a_client_without_limits_gets_some() -> None:
-    client = redis.asyncio.Redis(socket_timeout=None, socket_connect_timeout=None)
-    options = blocking_twin(client, 1.5).client.connection_pool.connection_kwargs
-
-    assert (options["socket_timeout"], options["socket_connect_timeout"]) == (1.5, 1.5)
 
 
 async def test_a_connection_of_an_unknown_kind_is_refused_before_anything_is_held(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -14,9 +14,10 @@ import redis
 import redis.asyncio
 
 from coord import AsyncCoord, Coord, LockTimeout
-from coord._engine import wakeups
 from tests.support.flavours import awaitable
-from tests.support.traffic import commands
+from tests.support.hubs import connected, listen_briefly
+from tests.support.traffic import commands, subscribers
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from tests.support import servers
@@ -79,15 +80,13 @@ async def test_losing_the_wake_up_connection_loses_no_waiter(
 
 
 async def test_the_listener_ends_when_nobody_waits_and_comes_back(
-    real_server: str, prefix: str, flavour: str, monkeypatch: pytest.MonkeyPatch, no_fallback: None
+    own_server: servers.Process, flavour: str, monkeypatch: pytest.MonkeyPatch, no_fallback: None
 ) -> None:
     """Each turn waits after the connection has ended, or while it is about to."""
 
-    monkeypatch.setattr(wakeups, "IDLE", 0.05)
-    monkeypatch.setattr(wakeups, "READ", 0.02)
-    make: Any = Coord if flavour == "sync" else AsyncCoord
-    hub = awaitable(make.connect(real_server, prefix=prefix))
-    with Coord.connect(real_server, prefix=prefix) as holder:
+    listen_briefly(monkeypatch, idle=0.05, read=0.02)
+    hub = connected(flavour, own_server.url)
+    with Coord.connect(own_server.url) as holder:
         for turn in range(12):
             held = holder.lock(f"n{turn % 3}").acquire()
             timer = threading.Timer(0.05, held.release)
@@ -95,17 +94,15 @@ async def test_the_listener_ends_when_nobody_waits_and_comes_back(
             await (await hub.lock(f"n{turn % 3}").acquire(timeout=5)).release()
             timer.join()
             await asyncio.sleep(turn * 0.01)
-    inner = getattr(hub, "_inner", hub)
-    await asyncio.sleep(0.3)
-    assert inner._locks.wakeups._listener(None)._tap is None
+    with redis.Redis(port=own_server.port) as client:
+        await until(lambda: not subscribers(client), "the listener ends")
     await hub.close()
 
 
 async def test_channels_that_nobody_waits_on_do_not_pile_up(
     own_server: servers.Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wakeups, "IDLE", 0.2)
-    monkeypatch.setattr(wakeups, "READ", 0.05)
+    listen_briefly(monkeypatch, idle=0.2, read=0.05)
     with redis.Redis(port=own_server.port) as client:
         async with AsyncCoord.connect(own_server.url) as hub:
             keeper = await hub.lock("keeper").acquire()

@@ -14,8 +14,6 @@ import redis
 import redis.asyncio
 
 from coord import AsyncQuorum, Quorum, QuorumError
-from coord._engine.port import step
-from coord._engine.threads import ThreadPort
 from coord.redlock.room import FENCE
 from tests.quorum.fleet import eventually, free_on, holders, joined, kill, urls
 from tests.support import servers
@@ -134,10 +132,14 @@ async def test_a_fence_is_raised_only_while_that_very_grant_stands(
 ) -> None:
     lock, fence = f"{prefix}:lock:{{x}}", f"{prefix}:lock:{{x}}:fence"
     with redis.Redis(port=five[0].port) as client:
-        port = ThreadPort(client, call_timeout=2, owned=None)
+
+        def ask(token: str, granted: int, agreed: int) -> Any:
+            call = FENCE((lock, fence), token, granted, agreed, 60_000)
+            return call.parse(client.execute_command(*call.words(by_text=True)))
 
         def stands(token: str, granted: int, agreed: int) -> bool:
-            return step(port.run(FENCE((lock, fence), token, granted, agreed, 60_000))).stands
+            stands: bool = ask(token, granted, agreed).stands
+            return stands
 
         assert not stands("t1", 5, 9)
         assert client.exists(fence) == 0
@@ -154,7 +156,7 @@ async def test_a_fence_is_raised_only_while_that_very_grant_stands(
         assert client.pttl(fence) > 50_000
         assert stands("t1", 5, 7)
         assert client.get(fence) == b"9", "it never sinks"
-        answer = step(port.run(FENCE((lock, fence), "t1", 5, 7, 60_000)))
+        answer = ask("t1", 5, 7)
         assert (answer.run_id, answer.uptime >= 0) == (client.info("server")["run_id"], True)
         client.delete(lock)
 

@@ -363,7 +363,7 @@ def history(
         ]
         its_room = room(nodes, Keys("sim"), call_timeout=CALL_TIMEOUT, quarantine=quarantine)
         lock = AsyncQuorumLock(its_room, "x", ttl=TTL)
-        world.start(contend(world, client, lock, found), client)
+        world.start(contend(world, client, nodes[0].port, lock, found), client)
         repeat(world, faults.pause_every, partial(pause, world, client))
         repeat(world, faults.cut_every, partial(cut, world, client, cast_of))
     for server in cast_of:
@@ -406,8 +406,10 @@ def restart(world: World, server: Server, faults: Faults) -> None:
         server.data.clear()
 
 
-async def contend(world: World, client: Client, lock: AsyncQuorumLock, found: list[Possession]) -> None:
-    rng, port = world.rng, lock._port
+async def contend(
+    world: World, client: Client, port: Port, lock: AsyncQuorumLock, found: list[Possession]
+) -> None:
+    rng = world.rng
     while world.now < world.end:
         await port.sleep(rng.uniform(0, 0.1))
         asked = world.now
@@ -420,12 +422,12 @@ async def contend(world: World, client: Client, lock: AsyncQuorumLock, found: li
         until = world.now + lease.remaining() / client.rate
         possession = Possession(asked, world.now, lease.fence, [(world.now, until)])
         found.append(possession)
-        await use(world, client, lease, possession)
+        await use(world, client, port, lease, possession)
 
 
-async def use(world: World, client: Client, lease: AsyncLease, possession: Possession) -> None:
+async def use(world: World, client: Client, port: Port, lease: AsyncLease, possession: Possession) -> None:
     """Hold a lease for a while: renew it, let it run out, or give it back."""
-    rng, port = world.rng, lease._port
+    rng = world.rng
     while rng.random() < 0.4:
         await port.sleep(rng.uniform(0, 0.9 * TTL))
         try:

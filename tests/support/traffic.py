@@ -14,3 +14,10 @@ def scripts_run(client: Any) -> int:
     """How many scripts were called since the server began."""
     called = commands(client)
     return called.get("evalsha", 0) + called.get("eval", 0)
+
+
+def subscribers(client: Any) -> int:
+    """How many connections listen for messages."""
+    return sum(
+        any(one.get(kind, "0") != "0" for kind in ("sub", "psub", "ssub")) for one in client.client_list()
+    )
