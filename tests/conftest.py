@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from coord import AsyncCoord, Coord
-from coord._engine import trunk
-from coord._engine.urls import open_sync
 from tests.support import servers
 from tests.support.flavours import awaitable
-from tests.support.hubs import no_second_looks
+from tests.support.hubs import client_of, no_second_looks, travel_alone
 from tests.support.keys import keys_of
 
 if TYPE_CHECKING:
@@ -47,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--coalesce") == "off":
-        trunk.hiredis = None  # as where it is not installed
+        travel_alone()
 
 
 def _chosen(config: pytest.Config) -> list[str]:
@@ -91,7 +89,7 @@ def running_servers() -> Iterator[Callable[[str], str]]:
 def _start(name: str, stack: contextlib.ExitStack) -> str:
     if name == "memory":
         url = "memory://tests"
-        stack.callback(open_sync(url).client.close)  # holds on to the data
+        stack.enter_context(client_of(url))  # holds on to the data
         return url
     binary = servers.BINARIES["valkey9" if name in ("cluster", "sentinel") else name]()
     if binary is None:
@@ -133,10 +131,8 @@ def prefix() -> str:
 @pytest.fixture
 def client(server: str) -> Iterator[Any]:
     """A sync client of the server, for looking behind coord's back."""
-    opened = open_sync(server)
-    yield opened.client
-    for one in (opened.client, *opened.helpers):
-        one.close()
+    with client_of(server) as opened:
+        yield opened
 
 
 @pytest.fixture

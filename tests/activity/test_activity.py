@@ -3,7 +3,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,9 +15,7 @@ from coord.activity import CHUNK, MAX_ID
 from coord.activity import marks as marks_module
 from coord.activity import numbers as numbers_module
 from tests.support.keys import keys_of, server_time
-
-if TYPE_CHECKING:
-    from coord.activity.numbers import Hints
+from tests.support.rooms import hints_of
 
 pytestmark = pytest.mark.anyio
 
@@ -149,8 +148,12 @@ async def test_every_key_lives_until_the_end_of_its_period_and_the_retention(
     logins = coord.activity("logins", period=["day", "week"], retain=30 * DAY, tz="Europe/Berlin")
     at = now - 10 * DAY
     await logins.mark(7 * CHUNK, *range(0, 2 * CHUNK, 90), at=at)  # both as single bits and as bitmaps
-    calendar = logins._inner._flow._marker.calendar if hasattr(logins, "_inner") else logins._marker.calendar
-    ends = {one.kind: one.end.timestamp() for one in calendar.around(calendar._local(at))}
+    midnight = datetime.fromtimestamp(at, ZoneInfo("Europe/Berlin")).replace(hour=0, minute=0, second=0)
+    midnight = midnight.replace(microsecond=0)
+    ends = {
+        "day": (midnight + timedelta(days=1)).timestamp(),
+        "week": (midnight + timedelta(days=7 - midnight.weekday())).timestamp(),
+    }
 
     for key in keys_of(client, prefix):
         kind = key.split("}:")[1].split(":")[0]
@@ -272,10 +275,7 @@ async def test_the_hints_are_bounded(coord: Any, monkeypatch: pytest.MonkeyPatch
     readers = coord.activity("readers", ids="text")
     for start in range(0, 100, 7):
         await readers.mark(*(f"user {n}" for n in range(start, start + 14)), at=MON)
-    marker = readers._inner._flow._marker if hasattr(readers, "_inner") else readers._marker
-    hints: Hints = marker._hints
-
-    assert len(hints._chunks) == 10
+    assert hints_of(readers) == 10
     assert await readers.count(at=MON) == 112
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from coord import Coord
 from coord.activity import CHUNK
+from tests.support.hubs import server_says
 
 pytestmark = pytest.mark.anyio
 
@@ -64,16 +65,16 @@ async def test_an_empty_cohort_has_no_rates_and_its_counts_are_zero(coord: Any) 
 
 
 @pytest.mark.parametrize("leap", [timedelta(days=1), timedelta(days=400)])
-def test_a_report_has_one_now(leap: timedelta) -> None:
+def test_a_report_has_one_now(leap: timedelta, monkeypatch: pytest.MonkeyPatch) -> None:
     with Coord.connect("memory://") as hub:
         times = iter(MON + n * leap for n in range(100))
         asked = []
 
-        async def now() -> float:
+        def now() -> float:
             asked.append(next(times))
             return asked[-1].timestamp()
 
-        hub._clock.now = now  # type: ignore[method-assign]
+        server_says(monkeypatch, now)
         players = hub.activity("players", period=["day", "week"])
         table = players.retention(rows=3, columns=4)
 

@@ -207,7 +207,7 @@ def test_what_is_given_back_may_be_had_at_once() -> None:
         both = hub.admission(window, at_once=hub.concurrency_limit("d", limit=3, fair=True))
         denied: list[bool] = []
 
-        async def act(call: Any, send: Callable[[], Awaitable[Any]]) -> Any:
+        async def act(call: Any, send: Callable[..., Awaitable[Any]]) -> Any:
             answer = await send()
             if not denied:
                 denied.append(True)

@@ -9,8 +9,9 @@ import pytest
 
 from coord import AsyncCoord, Coord, Decision, WrongKeyType
 from tests.admission.ways_in import llm
-from tests.support.flavours import assert_refused_unasked
+from tests.support.flavours import assert_refused_unasked, bare
 from tests.support.keys import keys_of
+from tests.support.rooms import token_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,10 +107,9 @@ async def test_it_says_what_it_is(coord: Any, client: Any, prefix: str) -> None:
     assert "AdmissionPermit of 'u' from 'calls'" in repr(permit)
     assert "AdmissionHold of 'u'" in repr(both.hold("u"))
     assert isinstance(permit.decision, Decision)
-    inner = getattr(permit, "_inner", permit)
-    token = getattr(inner, "_flow", inner)._lease.token.split()[0]
+    token = token_of(permit)
     shown = [repr(permit), repr(both), repr(permit.decision)]
     await permit.release()
     assert token not in " ".join([*shown, *keys_of(client, prefix)])
     with pytest.raises(TypeError, match="cannot be pickled"):
-        pickle.dumps(inner)
+        pickle.dumps(bare(permit))

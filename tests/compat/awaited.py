@@ -71,8 +71,15 @@ async def in_a_thread_if_sync(lock: Any) -> None:
         await lock.release()
 
 
+def hub_behind(lock: Any) -> Any:
+    """The Coord that a lock asks, of its flavour."""
+    inner = getattr(lock, "inner", lock)
+    return inner._coord(Coord if isinstance(inner, RedisPyLock) else AsyncCoord)
+
+
 async def close(lock: Any) -> None:
-    if isinstance(lock, RedisPyLock):
-        await anyio.to_thread.run_sync(lock._coord(Coord).close)
+    hub = hub_behind(lock)
+    if isinstance(hub, Coord):
+        await anyio.to_thread.run_sync(hub.close)
     else:
-        await lock._coord(AsyncCoord).close()
+        await hub.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -17,7 +17,11 @@ from redis.lock import Lock as TheirLock
 
 from coord import AsyncCoord, Coord
 from coord.compat import AsyncRedisPyLock, RedisPyLock
-from tests.compat.awaited import close, in_a_thread_if_sync, lose, pttl
+from tests.compat.awaited import close, hub_behind, in_a_thread_if_sync, lose, pttl
+from tests.support.hubs import intercepted, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 pytestmark = pytest.mark.anyio
 
@@ -226,19 +230,18 @@ def test_a_subclass_says_how_long_for_ever_is(
 
 
 async def test_a_subclass_may_have_waiters_woken(
-    flavour: str, sync_class: Any, async_class: Any, lock: Any, real_server: str
+    flavour: str, sync_class: Any, async_class: Any, lock: Any, behind: redis.Redis, prefix: str
 ) -> None:
     our_class = sync_class if flavour == "sync" else async_class
     our_class.wait = "signal"
     held, waiting = lock("x", timeout=30), lock("x", timeout=30)
     await held.acquire()
-    room = getattr(waiting, "inner", waiting)._flow()._room
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(in_a_thread_if_sync, waiting)
-        while not room.wakeups._listener(None)._confirmed:
+        while not behind.pubsub_channels(f"{prefix}:*"):
             await anyio.sleep(0.001)
         await held.release()
-    await close(getattr(waiting, "inner", waiting))
+    await close(waiting)
 
 
 async def test_fences_grow(lock: Any) -> None:
@@ -301,8 +304,8 @@ def test_a_client_has_one_coord_which_ends_with_it(
 ) -> None:
     client = redis.Redis.from_url(real_server)
     locks = [client.lock(name, timeout=1, lock_class=sync_class) for name in "ab"]
-    hubs = {id(lock._coord(Coord)) for lock in locks}
-    hub = weakref.ref(locks[0]._coord(Coord))
+    hubs = {id(hub_behind(lock)) for lock in locks}
+    hub = weakref.ref(hub_behind(locks[0]))
     client.close()
     del client, locks
     gc.collect()
@@ -311,21 +314,17 @@ def test_a_client_has_one_coord_which_ends_with_it(
     assert hub() is None
 
 
-async def test_a_release_that_could_not_be_asked_can_be_tried_again(
-    lock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_release_that_could_not_be_asked_can_be_tried_again(lock: Any) -> None:
     made = lock("x", timeout=5)
     await made.acquire()
-    inner = getattr(made, "inner", made)
-    room = inner._flow()._room
 
-    async def fail(*args: Any, **options: Any) -> None:
-        raise RedisConnectionError
+    async def fail(call: Any, send: Callable[..., Awaitable[Any]]) -> Any:
+        if name_of(call) == "lock_release":
+            raise RedisConnectionError
+        return await send()
 
-    with monkeypatch.context() as patch:
-        patch.setattr(room, "release", fail)
-        with pytest.raises(RedisConnectionError):
-            await made.release()
+    with intercepted(hub_behind(made), fail), pytest.raises(RedisConnectionError):
+        await made.release()
 
     assert await made.owned()
     await made.release()
@@ -346,4 +345,4 @@ async def test_flavours_exclude_each_other(
     async with async_client.lock("x", timeout=5, lock_class=async_class):
         assert not sync_client.lock("x", lock_class=sync_class).acquire(blocking=False)
 
-    assert isinstance(async_class(async_client, "x")._coord(AsyncCoord), AsyncCoord)
+    assert isinstance(hub_behind(async_class(async_client, "x")), AsyncCoord)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 import coord
 from coord._engine.script import Script
-from coord._engine.urls import open_sync
 
 LUA = Path(coord.__file__).parent / "lua"
 FILES = sorted(LUA.glob("*.lua"))
@@ -175,7 +175,7 @@ class TestScript:
     def test_a_server_compiles_it_under_the_hash_that_python_computes(
         self, path: Path, real_server: str
     ) -> None:
-        with open_sync(real_server).client as client:
+        with redis.Redis.from_url(real_server) as client:
             assert client.script_load(whole(path)) == declared()[path.stem][0].sha
 
     def test_python_reads_the_same_file(self, path: Path) -> None:

@@ -16,7 +16,6 @@ import pytest
 import redis
 
 from coord import AsyncCoord, Coord, LockTimeout, NotOwned, Quorum
-from coord._engine.urls import open_sync
 from tests.support.blocks import KINDS, hub_of, kind_of
 
 if TYPE_CHECKING:
@@ -219,7 +218,7 @@ def test_nothing_is_inherited_locked_by_forks_at_random_moments(real_server: str
 
 def test_workers_of_a_server_that_preloads_share_nothing_but_the_keys(real_server: str, prefix: str) -> None:
     """The parent makes the Coord, uses it, and forks; each worker goes on with what it has got."""
-    with Coord.connect(real_server, prefix=prefix) as hub, open_sync(real_server).client as client:
+    with Coord.connect(real_server, prefix=prefix) as hub, redis.Redis.from_url(real_server) as client:
         lock, limiter = hub.lock("count", ttl=5), hub.fixed_window("few", limit=10, per=3600)
         with lock.hold():
             limiter.try_acquire("u")

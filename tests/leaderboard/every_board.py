@@ -28,12 +28,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from redis import Redis
 
 from coord import AsyncLeaderboard, Coord
-from coord._engine.keys import Keys
-from coord.leaderboard import Order, Setup, Ties
+from coord.leaderboard import Order, Ties
 from tests.leaderboard.model import ORDERS, RULES, PlainBoard
 from tests.leaderboard.test_reads import LARGEST, NAMES, filled
 from tests.support.servers import BINARIES, running
-from tests.support.together import AskingPort
+from tests.support.together import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -230,7 +229,7 @@ class Examiner:
         self._client = Redis(port=node.port)
         self._tiebreak = tiebreak
         self._full = full
-        setups = [Setup(AskingPort(), Keys("every"), "b", order) for order in ORDERS]  # type: ignore[arg-type]
+        setups = [reading("every", order=order) for order in ORDERS]
         self._readers = dict(zip(ORDERS, map(AsyncLeaderboard, setups), strict=True))
         self.asked = 0
         board = self._board  # once each, so that the server knows the scripts

@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from coord import AsyncLeaderboard, Coord
-from coord._engine.keys import Keys
-from coord.leaderboard import Setup
 from tests.leaderboard.model import ORDERS, RULES, PlainBoard
 from tests.support.keys import keys_of
-from tests.support.together import AskingPort, together
+from tests.support.together import reading, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,7 +168,7 @@ def check_books(redis: Any, model: PlainBoard) -> None:
 
 def check_rows(redis: Any, model: PlainBoard) -> None:
     """What the board shows in each order and by each rule."""
-    reader: Any = AsyncLeaderboard(Setup(AskingPort(), Keys("history"), "b"))  # type: ignore[arg-type]
+    reader: Any = AsyncLeaderboard(reading("history"))
     rules = [{"order": order, "ties": ties} for order, ties in product(ORDERS, RULES)]
     with Redis(connection_pool=redis.connection_pool) as client:
         got = together(client, [reader.top(9, **one) for one in rules])

@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from coord import AsyncLeaderboard, Coord, Entry, Scroll
-from coord._engine.keys import Keys
-from coord.leaderboard import Setup
 from tests.leaderboard.model import ORDERS, RULES, PlainBoard
-from tests.support.together import AskingPort, together
+from tests.support.together import reading, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +56,7 @@ def filled(board: Any, shape: list[int], tiebreak: str) -> PlainBoard:
 def test_every_read_of_every_small_board_is_right(
     real_server: str, prefix: str, length: int, tiebreak: Any
 ) -> None:
-    reader = AsyncLeaderboard(Setup(AskingPort(), Keys(prefix), "b"))  # type: ignore[arg-type]  # it only reads
+    reader = AsyncLeaderboard(reading(prefix))
     with Coord.connect(real_server, prefix=prefix) as hub, Redis.from_url(real_server) as client:
         for shape in shapes(length):
             board = hub.leaderboard("b", tiebreak=tiebreak)
@@ -67,7 +65,7 @@ def test_every_read_of_every_small_board_is_right(
                 one for order, ties in product(ORDERS, RULES) for one in reads(reader, model, order, ties)
             ]
             for order in ORDERS:
-                asked += shares(AsyncLeaderboard(Setup(reader._port, Keys(prefix), "b", order)), model, order)
+                asked += shares(AsyncLeaderboard(reading(prefix, order=order)), model, order)
             got = together(client, [flow for flow, _ in asked])
             board.clear()
 

@@ -7,6 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import fakeredis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,15 +15,14 @@ from redis import Redis
 from redis.crc import key_slot
 
 from coord import AsyncCoord, AsyncShardedLeaderboard, Coord
-from coord._engine.keys import Keys
-from coord._engine.urls import open_sync
-from coord.leaderboard import Setup, shards
+from coord.leaderboard import shards
 from tests.leaderboard.model import ORDERS, PlainBoard
 from tests.leaderboard.test_random_histories import KEEPS, keeps, notes, points
 from tests.leaderboard.test_random_histories import members as names
 from tests.leaderboard.test_reads import NAMES, filled, reads, shapes, shares
+from tests.support.hubs import client_of
 from tests.support.keys import keys_of
-from tests.support.together import AskingPort, together
+from tests.support.together import reading, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ def reach(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 def test_every_read_of_every_small_board_is_right(
     real_server: str, prefix: str, length: int, reach: str
 ) -> None:
-    setup = Setup(AskingPort(), Keys(prefix), "b")  # type: ignore[arg-type]  # it only reads
+    setup = reading(prefix)
     reader = AsyncShardedLeaderboard(setup, 3)
     with Coord.connect(real_server, prefix=prefix) as hub, Redis.from_url(real_server) as client:
         for shape in list(shapes(length))[-1:]:
@@ -56,7 +56,7 @@ def test_every_read_of_every_small_board_is_right(
                 one for order, ties in product(ORDERS, RULES) for one in reads(reader, model, order, ties)
             ]
             for order in ORDERS:
-                ordered = Setup(reader._port, Keys(prefix), "b", order)
+                ordered = reading(prefix, order=order)
                 asked += shares(AsyncShardedLeaderboard(ordered, 3), model, order)
             got = together(client, [flow for flow, _ in asked])
             board.clear()
@@ -242,10 +242,15 @@ async def test_a_submission_touches_one_shard_and_the_shards_have_slots_of_their
 
 def test_a_members_shard_is_the_same_for_ever() -> None:
     """Or boards that are there would come apart."""
-    with Coord.connect("memory://") as hub:
-        homes = hub.sharded_leaderboard("b", shards=16)._flow._shards
+    with fakeredis.FakeRedis(server=fakeredis.FakeServer()) as client:
+        board = Coord(client).sharded_leaderboard("b", shards=16)
+        found = []
+        for one in NAMES[:6]:
+            board.submit(one, 1)
+            found += [home for home in range(16) if client.exists(f"coord:shard:{{b/16/{home}}}")]
+            board.clear()
 
-        assert [homes.home(one.encode()) for one in NAMES[:6]] == HOMES
+        assert found == HOMES
 
 
 HOMES = [5, 5, 15, 15, 11, 0]
@@ -327,5 +332,5 @@ async def test_rows_stand_in_order_and_hold_the_member_while_scores_move(
                 assert (await board.at(300)) is not None
             moving = False
         await board.clear()
-    with open_sync(url).client as client:
+    with client_of(url) as client:
         assert keys_of(client, prefix) == []

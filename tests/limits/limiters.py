@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.support.keys import keys_of
 
-pytestmark = pytest.mark.anyio
-
-
 KINDS = ["bucket", "exact", "approximate", "fixed"]
-
-
 FAMILY = {"bucket": "bucket", "exact": "window", "approximate": "window", "fixed": "fixed"}
 
 

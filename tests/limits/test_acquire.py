@@ -5,28 +5,26 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+import redis
 import time_machine
 
 from coord import AsyncCoord, Coord, RateLimited
-from coord._engine.urls import open_sync
 from tests.limits.limiters import KINDS, dump, limiter, same
-from tests.limits.test_against_a_model import spy_on
+from tests.support.hubs import answers_of, client_of, intercepted, naps_of, sleep_raises
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_turn_is_waited_for(coord: Any, kind: str) -> None:
-    naps: list[float] = []
-
-    async def nap(seconds: float) -> None:
-        naps.append(seconds)
-
-    getattr(coord, "_inner", coord)._port.sleep = nap
+    naps = naps_of(coord)
     api = limiter(coord, kind, limit=1, per=60)
     first = await api.acquire("u")
     second = await api.acquire("u")
@@ -56,13 +54,7 @@ async def test_a_turn_that_comes_too_late_is_not_booked(
 @pytest.mark.parametrize("kind", KINDS)
 async def test_nobody_overtakes_who_waits(coord: Any, kind: str) -> None:
     """A turn is booked for a great cost; a small one would fit now, and has to stand in line."""
-    hub = getattr(coord, "_inner", coord)
-    naps: list[float] = []
-
-    async def nap(seconds: float) -> None:
-        naps.append(seconds)
-
-    hub._port.sleep = nap
+    naps = naps_of(coord)
     api = limiter(coord, kind, limit=4)
     await api.try_acquire("u", cost=2)
     assert (await api.try_acquire("u", cost=1)).remaining == 1
@@ -80,9 +72,9 @@ async def test_nobody_overtakes_who_waits(coord: Any, kind: str) -> None:
 async def test_a_thousand_waiters_are_a_thousand_commands_evenly_spaced_in_order_of_arrival(
     real_server: str, prefix: str
 ) -> None:
-    with open_sync(real_server).client as client:
+    with redis.Redis.from_url(real_server) as client:
         async with AsyncCoord.connect(real_server, prefix=prefix) as hub:
-            answers = spy_on(hub)
+            answers = answers_of(hub)
             api = hub.token_bucket("api", rate=1000, burst=1)
             await api.acquire("u")
             client.config_resetstat()
@@ -105,7 +97,7 @@ async def test_both_flavours_and_threads_wait_in_one_line(real_server: str, pref
     went: list[tuple[int, int]] = []
     with Coord.connect(real_server, prefix=prefix) as hub:
         async with AsyncCoord.connect(real_server, prefix=prefix) as twin:
-            mine, theirs = spy_on(hub), spy_on(twin)
+            mine, theirs = answers_of(hub), answers_of(twin)
             sync, suspending = hub.token_bucket("b", "200/s burst 1"), twin.token_bucket("b", "200/s burst 1")
             threads = [threading.Thread(target=sync.acquire, args=("u",)) for _ in range(10)]
             for thread in threads:
@@ -135,7 +127,7 @@ async def test_a_cancelled_waiter_gives_its_turn_back_when_it_is_the_last(
         await api.try_acquire("u", cost=1)
         before = await api.status("u")
         async with anyio.create_task_group() as group:
-            seen = spy_on(hub)
+            seen = answers_of(hub)
             group.start_soon(lambda: api.acquire("u", cost=2))
             while not seen:
                 await anyio.sleep(0.001)
@@ -154,21 +146,19 @@ async def test_who_gives_up_before_the_answer_is_there_gives_the_turn_back_too(
         await api.try_acquire("u")
         alone = (await api.status("u", cost=1)).retry_after
         sent = asyncio.Event()
-        run = hub._port.run
 
-        async def answer_late(call: Any, *, timeout: float | None = None) -> Any:
-            answer = await run(call, timeout=timeout)
+        async def answer_late(call: Any, send: Callable[..., Awaitable[Any]]) -> Any:
+            answer = await send()
             sent.set()
             await asyncio.sleep(0.01)
             return answer
 
-        hub._port.run = answer_late  # type: ignore[method-assign]
-        task = asyncio.create_task(api.acquire("u"))
-        await sent.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        hub._port.run = run  # type: ignore[method-assign]
+        with intercepted(hub, answer_late):
+            task = asyncio.create_task(api.acquire("u"))
+            await sent.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
 
         assert (await api.status("u", cost=1)).retry_after <= alone
 
@@ -178,7 +168,7 @@ async def test_a_cancelled_waiter_never_harms_one_behind_it(
     server: str, client: Any, prefix: str, no_leaks: None, kind: str
 ) -> None:
     async with AsyncCoord.connect(server, prefix=prefix) as hub:
-        answers = spy_on(hub)
+        answers = answers_of(hub)
         api = limiter(hub, kind, limit=1)
         await api.try_acquire("u")
         first = asyncio.create_task(api.acquire("u"))
@@ -202,12 +192,8 @@ async def test_a_cancelled_waiter_never_harms_one_behind_it(
 @pytest.mark.parametrize("kind", KINDS)
 def test_giving_up_leaves_things_as_though_nobody_had_waited(kind: str) -> None:
     """Byte for byte what a limiter says that nobody waited for, at any later time."""
-
-    async def interrupted(seconds: float) -> None:
-        raise KeyboardInterrupt
-
     with time_machine.travel(1_700_000_000, tick=False) as clock, Coord.connect("memory://") as hub:
-        hub._port.sleep = interrupted  # type: ignore[method-assign]
+        sleep_raises(hub, KeyboardInterrupt)
         tried, alone = (limiter(hub, kind, limit=5, per=10, name=name) for name in ("tried", "alone"))
         for one in (tried, alone):
             one.try_acquire("u", cost=3)
@@ -224,11 +210,8 @@ def test_giving_up_leaves_things_as_though_nobody_had_waited(kind: str) -> None:
 
 
 def test_a_fresh_key_that_was_only_waited_for_is_gone() -> None:
-    async def interrupted(seconds: float) -> None:
-        raise KeyboardInterrupt
-
-    with Coord.connect("memory://waited") as hub, open_sync("memory://waited").client as client:
-        hub._port.sleep = interrupted  # type: ignore[method-assign]
+    with Coord.connect("memory://waited") as hub, client_of("memory://waited") as client:
+        sleep_raises(hub, KeyboardInterrupt)
         api = hub.token_bucket("api", "1/hour")
         api.try_acquire("u")
         with pytest.raises(KeyboardInterrupt):
@@ -239,12 +222,7 @@ def test_a_fresh_key_that_was_only_waited_for_is_gone() -> None:
 
 
 async def test_a_line_longer_than_can_be_counted_is_a_denial(coord: Any) -> None:
-    hub = getattr(coord, "_inner", coord)
-
-    async def nap(seconds: float) -> None:
-        pass
-
-    hub._port.sleep = nap
+    naps_of(coord)
     bucket = coord.token_bucket("b", rate=1, per=86_400, burst=20_000)
     taken = 0
     with pytest.raises(RateLimited):

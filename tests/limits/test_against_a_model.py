@@ -12,27 +12,25 @@ from fractions import Fraction
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import fakeredis
 import pytest
 import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coord import AsyncCoord, Coord, RateLimited
-from coord._engine.port import step as stepped
-from coord._engine.replies import as_int
-from coord._engine.script import Command
 from coord.limits.room import APPLY, BUCKET, OF_ONE
 from tests.limits.models import BucketModel, CounterModel, FixedModel, LogModel, fits_at
+from tests.support.hubs import answers_of, naps_of, port_of
 from tests.support.keys import keys_of
+from tests.support.rooms import policy_of
+from tests.support.rooms import step as stepped
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from coord._engine.script import Script
-    from coord.limits.room import Answer
     from tests.limits.models import Model
 
-PTTL = Command("PTTL", parse=as_int, repeatable=True)
 START = 1_700_000_000_000_000
 KINDS = ["bucket", "exact", "approximate", "fixed"]
 slow = settings(
@@ -99,19 +97,6 @@ def check(step: Step, model: Model, now: int, answer: Any) -> None:
     assert reset == model.empty_at(now) - now
 
 
-def spy_on(hub: Any) -> list[Any]:
-    """Keep every answer of the script, with the server's time in it."""
-    answers: list[Any] = []
-    run = hub._port.run
-
-    async def spy(call: Any, *, timeout: float | None = None) -> Any:
-        answers.append(await run(call, timeout=timeout))
-        return answers[-1]
-
-    hub._port.run = spy
-    return answers
-
-
 def perform(limiter: Any, step: Step) -> Any:
     """Do it; a coroutine on an async limiter. A turn is booked by its flow, which then does not sleep."""
     if step.verb == "look":
@@ -129,12 +114,9 @@ def perform(limiter: Any, step: Step) -> Any:
 def test_a_limiter_equals_its_model(kind: str, steps: list[Step], limit: int, per: float) -> None:
     now = START
     with time_machine.travel(now / 1e6, tick=False) as clock, Coord.connect("memory://") as hub:
-        answers = spy_on(hub)
+        answers = answers_of(hub)
 
-        async def no_sleep(seconds: float) -> None:
-            pass
-
-        hub._port.sleep = no_sleep  # type: ignore[method-assign]
+        naps_of(hub)
         limiter, model = pair(hub, kind, limit, per)
         for step in steps:
             now += step.pause
@@ -151,7 +133,7 @@ def test_a_long_log_is_read_to_where_it_matters() -> None:
     """It is read a slice at a time; expired entries and a great cost reach over many slices."""
     now = START
     with time_machine.travel(now / 1e6, tick=False) as clock, Coord.connect("memory://") as hub:
-        answers = spy_on(hub)
+        answers = answers_of(hub)
         limiter, model = pair(hub, "exact", 300, 1)
         taking = [Step(1_000, "take", 1, 0)] * 300
         probing = [Step(0, "look", cost, 0) for cost in (1, 15, 16, 17, 100, 250, 300)]
@@ -180,15 +162,19 @@ def test_a_limit_alone_is_decided_as_one_of_several(
 ) -> None:
     """The script of its kind answers as the one for any number of limits does, and leaves the same TTL."""
     now = START
-    with time_machine.travel(now / 1e6, tick=False) as clock, Coord.connect("memory://") as hub:
-        policy = pair(hub, kind, 7, 1)[0]._flow._policy
+    with (
+        time_machine.travel(now / 1e6, tick=False) as clock,
+        fakeredis.FakeRedis(server=fakeredis.FakeServer()) as client,
+        Coord(client) as hub,
+    ):
+        policy = policy_of(pair(hub, kind, 7, 1)[0])
         words = {policy.kind: policy.words}
         if other := {"log": "counter", "counter": "log"}.get(policy.kind):
             words[other] = (other, *policy.words[1:])
         chosen = policy.kind
 
-        def run(what: Script[Answer] | Command[int], key: str, *args: Any) -> Any:
-            return stepped(hub._port.run(what([key], *args)))
+        def run(what: Any, key: str, *args: Any) -> Any:
+            return stepped(port_of(hub).run(what([key], *args)))
 
         for pause, verb, cost, operand in steps:
             now += pause
@@ -206,7 +192,7 @@ def test_a_limit_alone_is_decided_as_one_of_several(
                     run(APPLY, "b", verb, operand, *words[chosen], cost),
                 )
                 assert answers[0] == answers[1]
-            assert run(PTTL, "a") == run(PTTL, "b")
+            assert client.pttl("a") == client.pttl("b")
 
 
 numbers = itertools.count()
@@ -230,15 +216,12 @@ def test_both_flavours_in_turn_equal_one_model_on_every_server(  # noqa: PLR0917
 ) -> None:
     import time
 
-    async def no_sleep(seconds: float) -> None:
-        pass
-
     with Coord.connect(server, prefix=prefix) as hub:
         twin = AsyncCoord.connect(server, prefix=prefix)
-        hub._port.sleep = no_sleep  # type: ignore[method-assign]
-        twin._port.sleep = no_sleep  # type: ignore[method-assign]
+        naps_of(hub)
+        naps_of(twin)
         name = f"api{next(numbers)}"
-        seen = [spy_on(hub), spy_on(twin)]
+        seen = [answers_of(hub), answers_of(twin)]
         (mine, model), (theirs, _) = pair(hub, kind, limit, 0.02, name), pair(twin, kind, limit, 0.02, name)
         for number, step in enumerate(data.draw(steps, "steps")):
             time.sleep(step.pause % 6_000 / 1_000_000)
@@ -280,13 +263,13 @@ end
 @pytest.mark.parametrize(
     ("rate", "per", "burst"), [(7, 1, 7), (0.1, 3, 5), (3, 7, 4), (100_003, 86_400, 100_003)]
 )
-def test_decisions_do_not_drift(of: Script[Answer], rate: float, per: float, burst: int) -> None:
+def test_decisions_do_not_drift(of: Any, rate: float, per: float, burst: int) -> None:
     """The script itself, in Lua without a server, so often that a lost fraction would show.
 
     ``COORD_DECISIONS=1000000`` in the environment for a million of each.
     """
     with Coord.connect("memory://") as hub:
-        policy = hub.token_bucket("b", rate=rate, per=per, burst=burst)._flow._policy
+        policy = policy_of(hub.token_bucket("b", rate=rate, per=per, burst=burst))
     lua = import_module("lupa.lua51").LuaRuntime()
     lua.execute(STUB)
     script = lua.eval("loadstring")(of.text)

@@ -10,6 +10,7 @@ import time_machine
 
 from coord import Coord, WrongKeyType
 from tests.limits.limiters import FAMILY, KINDS, limiter
+from tests.support.rooms import policy_of
 
 pytestmark = pytest.mark.anyio
 BUCKETS: list[tuple[dict[str, Any], type]] = [
@@ -104,15 +105,15 @@ def test_a_bad_call_is_refused_before_anything_is_sent(kind: str, key: Any, cost
 @pytest.mark.parametrize(("spec", "amount", "per", "burst"), SPECS)
 def test_a_limit_may_be_written_in_words(spec: str, amount: float, per: float, burst: int | None) -> None:
     with Coord.connect("redis://127.0.0.1:1") as hub:
-        words = hub.token_bucket("b", spec)._flow._policy
-        numbers = hub.token_bucket("b", rate=amount, per=per, burst=burst)._flow._policy
+        words = policy_of(hub.token_bucket("b", spec))
+        numbers = policy_of(hub.token_bucket("b", rate=amount, per=per, burst=burst))
 
         assert words == numbers
 
 
 def test_a_window_in_words() -> None:
     with Coord.connect("redis://127.0.0.1:1") as hub:
-        window = hub.fixed_window("f", "10/2 min")._flow._policy
+        window = policy_of(hub.fixed_window("f", "10/2 min"))
         assert (window.limit, window.window) == (10, 120)
         for make in (hub.fixed_window, hub.sliding_window):
             for spec in ("10/s burst 5", "1.5/s"):
@@ -143,7 +144,7 @@ def test_a_limits_time_may_be_a_timedelta_and_shorter_than_a_second() -> None:
 def test_numbers_that_do_not_fit_microseconds_are_counted_in_longer_units() -> None:
     with time_machine.travel(1_700_000_000, tick=False) as clock, Coord.connect("memory://") as hub:
         bucket = hub.token_bucket("b", rate=999_983, per=86_400, burst=999_983, deny_cache=0)
-        assert bucket._flow._policy.words[4] > 1
+        assert policy_of(bucket).words[4] > 1
         assert bucket.try_acquire("u", cost=999_983)
         denied = bucket.try_acquire("u", cost=500_000)
         assert denied.retry_after == pytest.approx(500_000 * 86_400 / 999_983, rel=1e-6)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import redis
 import time_machine
 
 from coord import Coord, upstream_pause
@@ -225,9 +226,7 @@ def test_a_penalty_frees_nothing() -> None:
 
 
 def test_a_penalty_and_its_repetition_take_no_more_memory_than_one(real_server: str, prefix: str) -> None:
-    from coord._engine.urls import open_sync
-
-    with Coord.connect(real_server, prefix=prefix) as hub, open_sync(real_server).client as client:
+    with Coord.connect(real_server, prefix=prefix) as hub, redis.Redis.from_url(real_server) as client:
         api = limiter(hub, "exact", limit=5)
         for late in range(50):
             api.penalize("u", until=30 + late)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import redis
 
 from coord import Coord
-from coord._engine.urls import open_sync
 from tests.limits.limiters import KINDS, limiter
 from tests.support.keys import keys_of
 
@@ -37,7 +37,7 @@ def test_a_bucket_takes_at_most_104_bytes(
 
 
 def test_a_log_takes_at_most_16_bytes_an_entry(real_server: str, prefix: str) -> None:
-    with Coord.connect(real_server, prefix=prefix) as hub, open_sync(real_server).client as client:
+    with Coord.connect(real_server, prefix=prefix) as hub, redis.Redis.from_url(real_server) as client:
         window = hub.sliding_window("w", limit=1000, per=60, precision="exact")
         for _ in range(1000):
             window.try_acquire("u")
@@ -52,7 +52,7 @@ def test_a_log_takes_at_most_16_bytes_an_entry(real_server: str, prefix: str) ->
 
 
 def test_one_decision_is_one_command(real_server: str, prefix: str) -> None:
-    with Coord.connect(real_server, prefix=prefix) as hub, open_sync(real_server).client as client:
+    with Coord.connect(real_server, prefix=prefix) as hub, redis.Redis.from_url(real_server) as client:
         limiters = [limiter(hub, kind, limit=2, name=kind) for kind in KINDS]
         for api in limiters:
             api.try_acquire("u")

@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
 
 from coord import Coord
-from coord.limits.denials import MOST_COSTS, MOST_KEYS
+from coord.limits.denials import MOST_COSTS, MOST_KEYS, Denials
 from coord.limits.room import MOST_POLICIES
+from coord.limits.stock import Stock
 from tests.limits.limiters import KINDS, limiter
-from tests.limits.test_against_a_model import spy_on
+from tests.support.hubs import answers_of, port_of, set_clock
 
 pytestmark = pytest.mark.anyio
 NOWHERE = "unix:///no/such/server.sock"
 
 
-def flow_of(limiter: Any) -> Any:
-    return getattr(limiter, "_inner", limiter)._flow if hasattr(limiter, "_inner") else limiter
-
-
-class Clock:
-    """A monotonic clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-
-def set_clock(hub: Any) -> Clock:
-    """Give a Coord, of which no limiter has been made yet, a clock of the test's own."""
-    clock = Clock()
-    getattr(hub, "_inner", hub)._port.now = clock.now
-    return clock
-
-
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_hot_denied_key_costs_no_round_trip(coord: Any, kind: str) -> None:
-    hub = getattr(coord, "_inner", coord)
-    clock, answers = set_clock(coord), spy_on(hub)
+    clock, answers = set_clock(coord), answers_of(coord)
     api = limiter(coord, kind, limit=2, deny_cache=5)
     await api.try_acquire("u", cost=2)
     denied = await api.try_acquire("u")
@@ -111,24 +91,30 @@ async def test_own_refunds_and_resets_clear_what_is_remembered(coord: Any, how: 
 async def test_what_is_remembered_is_bounded(coord: Any) -> None:
     clock = set_clock(coord)
     api = limiter(coord, "bucket", limit=100)
-    store, decision = flow_of(api)._denials, await api.status("u", cost=100)
+    await api.try_acquire("u", cost=100)
+    store, decision = Denials(port_of(coord)), await api.status("u", cost=100)
     for number in range(MOST_KEYS + 10):
         store.remember(f"u{number}", 1, decision, asked=clock.time, longest=5)
     for cost in range(1, 2 * MOST_COSTS):
         store.remember("v", cost, decision, asked=clock.time, longest=5)
 
-    assert len(store._denials) == MOST_KEYS
-    assert len(store._denials["v"]) == MOST_COSTS
-    assert "u0" not in store._denials
+    found = [number for number in range(MOST_KEYS + 10) if store.find(f"u{number}", 1)]
+    assert found == list(range(11, MOST_KEYS + 10)), "the latest, and one other key beside them"
+    assert len([cost for cost in range(1, 2 * MOST_COSTS) if store.find("v", cost)]) == MOST_COSTS
 
 
 def test_limiters_that_are_made_on_each_call_leave_nothing_behind() -> None:
+    def alive(kind: type) -> int:
+        return sum(isinstance(one, kind) for one in gc.get_objects())
+
+    gc.collect()
+    before = alive(Denials), alive(Stock)
     with Coord.connect(NOWHERE) as hub:
         for rate in range(1, 2 * MOST_POLICIES):
             hub.token_bucket("b", rate=rate, prefetch=1)
-        room = hub._limits
+        gc.collect()
 
-        assert len(room._denials) == len(room._stocks) == MOST_POLICIES
+        assert (alive(Denials) - before[0], alive(Stock) - before[1]) == (MOST_POLICIES, MOST_POLICIES)
 
 
 async def test_without_a_cache_each_denial_is_asked_for(coord: Any) -> None:

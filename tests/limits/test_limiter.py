@@ -11,6 +11,7 @@ import time_machine
 from coord import Coord
 from tests.limits.limiters import FAMILY, KINDS, dump, limiter, same
 from tests.support.keys import keys_of
+from tests.support.rooms import policy_of
 
 pytestmark = pytest.mark.anyio
 NEVER = None
@@ -210,8 +211,8 @@ async def test_a_sliding_window_may_change_its_precision(coord: Any, before: str
 
 def test_auto_is_exact_up_to_128_and_remembers_across() -> None:
     with Coord.connect("memory://") as hub:
-        assert hub.sliding_window("w", "128/hour")._flow._policy.words[0] == "log"
-        assert hub.sliding_window("w", "129/hour")._flow._policy.words[0] == "counter"
+        assert policy_of(hub.sliding_window("w", "128/hour")).words[0] == "log"
+        assert policy_of(hub.sliding_window("w", "129/hour")).words[0] == "counter"
         hub.sliding_window("w", "128/hour").try_acquire("u", cost=100)
 
         assert hub.sliding_window("w", "129/hour").status("u").remaining == 29

@@ -7,15 +7,16 @@ import threading
 from typing import Any
 
 import pytest
+import redis
 import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coord import Coord, RateLimited
-from coord._engine.urls import open_sync
 from tests.limits.limiters import dump, same
 from tests.limits.models import fits_at
-from tests.limits.test_against_a_model import KINDS, START, pair, slow, spy_on
+from tests.limits.test_against_a_model import KINDS, START, pair, slow
+from tests.support.hubs import answers_of, in_many_slots, naps_of, sleep_raises
 from tests.support.keys import keys_of
 
 pytestmark = pytest.mark.anyio
@@ -55,7 +56,7 @@ async def test_none_is_charged_if_one_denies(coord: Any, client: Any, prefix: st
 
 
 def test_it_is_one_command(real_server: str, prefix: str) -> None:
-    with Coord.connect(real_server, prefix=prefix) as hub, open_sync(real_server).client as client:
+    with Coord.connect(real_server, prefix=prefix) as hub, redis.Redis.from_url(real_server) as client:
         both = llm(hub)
         both.try_acquire("u")
         client.config_resetstat()
@@ -78,13 +79,10 @@ def test_it_is_one_command(real_server: str, prefix: str) -> None:
     ),
 )
 def test_several_equal_their_models(kinds: list[str], steps: list[tuple[int, list[int], bool]]) -> None:
-    async def no_sleep(seconds: float) -> None:
-        pass
-
     now = START
     with time_machine.travel(now / 1e6, tick=False) as clock, Coord.connect("memory://") as hub:
-        hub._port.sleep = no_sleep  # type: ignore[method-assign]
-        answers = spy_on(hub)
+        naps_of(hub)
+        answers = answers_of(hub)
         pairs = [pair(hub, kind, 7 + at, 1 + at / 2, f"{at}") for at, kind in enumerate(kinds)]
         together = hub.limits(*(limiter for limiter, _ in pairs))
         for pause, costs, waits in steps:
@@ -104,13 +102,7 @@ def test_several_equal_their_models(kinds: list[str], steps: list[tuple[int, lis
 
 
 async def test_a_turn_is_booked_in_all_for_the_same_moment(coord: Any) -> None:
-    hub = getattr(coord, "_inner", coord)
-    naps: list[float] = []
-
-    async def nap(seconds: float) -> None:
-        naps.append(seconds)
-
-    hub._port.sleep = nap
+    naps = naps_of(coord)
     both = llm(coord)
     await both.acquire("u", cost={"rpm": 1, "tpm": 1000})
     with pytest.raises(RateLimited, match="'tpm'"):
@@ -124,11 +116,8 @@ async def test_a_turn_is_booked_in_all_for_the_same_moment(coord: Any) -> None:
 
 
 def test_an_interrupted_turn_is_undone_in_all() -> None:
-    async def interrupted(seconds: float) -> None:
-        raise KeyboardInterrupt
-
     with time_machine.travel(START / 1e6, tick=False), Coord.connect("memory://") as hub:
-        hub._port.sleep = interrupted  # type: ignore[method-assign]
+        sleep_raises(hub, KeyboardInterrupt)
         every = hub.limits(*(pair(hub, kind, 7, 1, kind)[0] for kind in KINDS))
         every.try_acquire("u", cost=3)
         before = every.status("u", cost=7)
@@ -167,9 +156,8 @@ def per_user(coord: Any) -> Any:
 @pytest.mark.parametrize("together", [True, False])
 async def test_limits_of_different_subjects(coord: Any, client: Any, prefix: str, together: bool) -> None:
     """One script on one server; on a cluster one after the other, and given back when a later one denies."""
-    hub = getattr(coord, "_inner", coord)
     if not together:
-        hub._port.one_slot = lambda: False
+        in_many_slots(coord)
     both = per_user(coord)
 
     def of(user: str) -> dict[str, str]:
@@ -196,7 +184,7 @@ async def test_limits_of_different_subjects(coord: Any, client: Any, prefix: str
 @pytest.mark.parametrize("together", [True, False])
 async def test_a_penalty_closes_every_one_of_them(coord: Any, together: bool) -> None:
     if not together:
-        getattr(coord, "_inner", coord)._port.one_slot = lambda: False
+        in_many_slots(coord)
     both = per_user(coord)
     where = {"user": "ann", "all": "everyone"}
     await both.penalize(where, until=30)
@@ -209,16 +197,10 @@ async def test_a_penalty_closes_every_one_of_them(coord: Any, together: bool) ->
 
 
 async def test_an_interrupted_turn_of_different_subjects_is_undone(coord: Any) -> None:
-    hub = getattr(coord, "_inner", coord)
-    hub._port.one_slot = lambda: False
-
     class Stop(BaseException):
         pass
 
-    async def interrupted(seconds: float) -> None:
-        raise Stop
-
-    hub._port.sleep = interrupted
+    sleep_raises(in_many_slots(coord), Stop)
     both = per_user(coord)
     where = {"user": "ann", "all": "everyone"}
     await both.try_acquire(where, cost={"user": 0, "all": 3})

@@ -115,7 +115,7 @@ async def test_the_look_is_given_no_longer_than_until_the_next_renewal(real_serv
     """One that takes all the time it is given costs no lease."""
     looks = 0
 
-    async def slow(call: Any, send: Callable[[], Awaitable[Any]]) -> Any:
+    async def slow(call: Any, send: Callable[..., Awaitable[Any]]) -> Any:
         nonlocal looks
         if name_of(call) != "INFO":
             return await send()

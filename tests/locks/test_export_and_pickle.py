@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from coord import Coord, LockLost, LockTimeout
+from tests.support.flavours import bare
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +45,7 @@ def test_errors_travel_by_pickle(real_server: str, prefix: str) -> None:
 
 
 async def test_what_has_a_connection_refuses_to_be_pickled(coord: Any) -> None:
-    hub = getattr(coord, "_inner", coord)
+    hub = bare(coord)
     for thing in (hub, hub.lock("x"), hub.locks("x", "y")):
         with pytest.raises(TypeError, match=r"cannot be pickled; make one"):
             pickle.dumps(thing)
@@ -53,4 +54,4 @@ async def test_what_has_a_connection_refuses_to_be_pickled(coord: Any) -> None:
 async def test_a_lease_does_not_travel_by_pickle(coord: Any) -> None:
     lease = await coord.lock("x").acquire()
     with pytest.raises(TypeError, match=r"export\(\)"):
-        pickle.dumps(getattr(lease, "_inner", lease))
+        pickle.dumps(bare(lease))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from coord import AsyncCoord, AsyncQuorum, Coord, FencedValue, LockLost, Quorum, StaleFence, WrongKeyType
 from coord.locks import calls, fenced
 from tests.support import servers
-from tests.support.flavours import awaitable
+from tests.support.flavours import awaitable, bare
 from tests.support.hubs import recorded
 from tests.support.keys import keys_of, server_time
 from tests.support.proxy import Mischief, Proxy
@@ -331,11 +331,11 @@ async def test_a_lease_of_a_quorum_guards_a_value_elsewhere(coord: Any, flavour:
     early = await quorum.lock("account").acquire()
     await early.release()
     late = await quorum.lock("account").acquire()
-    bare = getattr(coord.fenced("balance"), "_inner", coord.fenced("balance"))
-    await late.guard(bare).set("1")
+    value = bare(coord.fenced("balance"))
+    await late.guard(value).set("1")
 
     with pytest.raises(StaleFence):
-        await early.guard(bare).set("2")
+        await early.guard(value).set("2")
     with pytest.raises(TypeError, match=r"lease\.guard\(coord\.fenced\(\.\.\.\)\)"):
         late.guard("balance")
     assert await coord.fenced("balance").status() == FencedValue(b"1", late.fence)

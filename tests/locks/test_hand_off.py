@@ -194,7 +194,7 @@ async def test_polling_begins_at_once_then_at_random_and_ends_in_time(coord: Any
     await coord.lock("x").try_acquire()
     events: list[Any] = []
 
-    async def note(call: Any, send: Callable[[], Awaitable[Any]]) -> Any:
+    async def note(call: Any, send: Callable[..., Awaitable[Any]]) -> Any:
         events.append("asked")
         return await send()
 

@@ -90,7 +90,7 @@ async def test_a_renewal_that_fails_is_tried_again(
     failures = iter([redis.ConnectionError(), ZeroDivisionError(), OSError()])
     renewed = threading.Event()
 
-    async def fail_at_first(call: Any, send: Callable[[], Awaitable[Any]]) -> Any:
+    async def fail_at_first(call: Any, send: Callable[..., Awaitable[Any]]) -> Any:
         if name_of(call) != "lock_renew":
             return await send()
         for failure in failures:
@@ -118,7 +118,7 @@ async def test_a_renewal_that_a_release_overtakes_is_no_loss(
     async def pause() -> None:
         time.sleep(0.005) if flavour == "sync" else await asyncio.sleep(0.005)
 
-    async def overtake(call: Any, send: Callable[[], Awaitable[Any]]) -> Any:
+    async def overtake(call: Any, send: Callable[..., Awaitable[Any]]) -> Any:
         if name_of(call) == "lock_renew":
             asked.set()
             while not released.is_set():

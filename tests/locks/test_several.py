@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-def inner(hub: Any) -> Any:
-    return getattr(hub, "_inner", hub)
-
-
 async def test_all_are_taken_or_none(
     coord: Any, other_coord: Any, client: Any, prefix: str, way: str
 ) -> None:

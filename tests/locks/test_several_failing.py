@@ -32,7 +32,7 @@ async def test_a_grant_that_fell_before_the_fences_were_agreed_counts_for_nothin
     with Coord.connect(real_server, prefix=prefix) as other, redis.Redis.from_url(real_server) as client:
         taken: list[Any] = []
 
-        async def act(call: Any, send: Callable[[], Awaitable[Any]]) -> Any:
+        async def act(call: Any, send: Callable[..., Awaitable[Any]]) -> Any:
             if f"{prefix}:lock:{{b}}" in call.keys and not taken:
                 client.delete(f"{prefix}:lock:{{a}}")
                 taken.append(other.lock("a").acquire())
@@ -50,7 +50,7 @@ async def test_what_was_granted_is_given_back_when_a_later_one_fails(
 ) -> None:
     hub = take_apart(connected(flavour, real_server, prefix=prefix), "in turn")
 
-    async def act(call: Any, send: Callable[[], Awaitable[Any]]) -> Any:
+    async def act(call: Any, send: Callable[..., Awaitable[Any]]) -> Any:
         if name_of(call) == "lock_acquire" and f"{prefix}:lock:{{c}}" in call.keys:
             raise redis.ConnectionError("its node is down")
         return await send()

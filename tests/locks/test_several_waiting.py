@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-def inner(hub: Any) -> Any:
-    return getattr(hub, "_inner", hub)
-
-
 class Table:
     """What philosophers share: nobody may hold what another holds."""
 

@@ -14,7 +14,7 @@ import redis
 import redis.asyncio
 
 from coord import AsyncCoord, Coord, LockTimeout
-from tests.support.flavours import awaitable
+from tests.support.flavours import awaitable, bare
 from tests.support.hubs import connected, listen_briefly
 from tests.support.traffic import commands, subscribers
 from tests.support.waiting import until
@@ -119,19 +119,13 @@ async def test_channels_that_nobody_waits_on_do_not_pile_up(
             await (await waiting).release()
 
 
-def listening(client: Any) -> int:
-    """How many connections have subscribed to something, or have asked to."""
-    return len([one for one in client.client_list(_type="pubsub") if one["sub"] != "0"])
-
-
 async def test_those_who_begin_to_wait_together_share_one_connection(
     own_server: servers.Process, flavour: str, no_fallback: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each round finds no listener, so that all of them want to make it; who is not woken waits in vain."""
-    monkeypatch.setattr(wakeups, "IDLE", 0.0)
-    monkeypatch.setattr(wakeups, "READ", 0.01)
+    listen_briefly(monkeypatch, idle=0.0, read=0.01)
     names = [f"n{number}" for number in range(4)]
-    hub: Any = (Coord if flavour == "sync" else AsyncCoord).connect(own_server.url)
+    hub = bare(connected(flavour, own_server.url))
     with redis.Redis(port=own_server.port) as client, Coord.connect(own_server.url) as holder:
         for _ in range(20):
             held = [holder.lock(name).acquire() for name in names]
@@ -152,10 +146,10 @@ async def test_those_who_begin_to_wait_together_share_one_connection(
                         group.start_soon(wait_in_task, name)
                 while len(client.pubsub_channels()) < len(names):
                     await asyncio.sleep(0.005)
-                assert listening(client) == 1
+                assert subscribers(client) == 1
                 for lease in held:
                     lease.release()
-            while listening(client):
+            while subscribers(client):
                 await asyncio.sleep(0.005)
         assert len(client.client_list()) <= 2 * len(names) + 2  # none was left behind in any round
     await awaitable(hub).close()

@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coord._engine.port import Outcome
 from coord.redlock import QuorumRoom
 from coord.redlock.votes import values
-from tests.support.simulation import Faults, Possession, disorder, history, overlap
+from tests.support.simulation import Faults, Possession, answered, disorder, history, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from coord._engine.keys import Keys
-    from coord._engine.nodes import Node
     from coord.redlock.votes import Bid
 
 
@@ -81,14 +78,14 @@ class OnePhase(QuorumRoom):
     """Hands out the largest counter of a majority, and writes it back to nobody."""
 
     async def _confirm(self, bid: Bid, grants: dict[int, int], fence: int) -> list[Any]:
-        return [Outcome(fence) for _ in grants]
+        return [answered(fence) for _ in grants]
 
 
 class HalfIsEnough(QuorumRoom):
     """Takes N // 2 for a majority."""
 
-    def __init__(self, nodes: Sequence[Node], keys: Keys, **options: Any) -> None:
-        super().__init__(nodes, keys, **options)
+    def __init__(self, nodes: Sequence[Any], *more: Any, **options: Any) -> None:
+        super().__init__(nodes, *more, **options)
         self.quorum = len(nodes) // 2
 
 

@@ -62,16 +62,16 @@ class _Awaitable:
         return lambda *args, **kwargs: awaitable(member(*map(bare, args), **_bare_values(kwargs)))
 
     def __and__(self, other: Self) -> Any:
-        return awaitable(self._inner & other._inner)
+        return awaitable(self._inner & bare(other))
 
     def __or__(self, other: Self) -> Any:
-        return awaitable(self._inner | other._inner)
+        return awaitable(self._inner | bare(other))
 
     def __xor__(self, other: Self) -> Any:
-        return awaitable(self._inner ^ other._inner)
+        return awaitable(self._inner ^ bare(other))
 
     def __sub__(self, other: Self) -> Any:
-        return awaitable(self._inner - other._inner)
+        return awaitable(self._inner - bare(other))
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         for one in self._inner:

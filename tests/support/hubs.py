@@ -16,7 +16,12 @@ import redis
 import redis.asyncio
 
 from coord import AsyncCoord, Coord
-from coord._engine import wakeups
+from coord._engine import trunk, wakeups
+from coord._engine.clock import ServerClock
+from coord._engine.tasks import TaskPort
+from coord._engine.threads import ThreadPort
+from coord._engine.uptime import uptime
+from coord._engine.urls import open_sync
 from tests.support.flavours import awaitable, bare
 
 if TYPE_CHECKING:
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
     import pytest
 
     from coord._engine.script import Call
+
+    Send = Callable[..., Awaitable[Any]]
 
 NEVER = 600.0
 """Seconds that no test lasts."""
@@ -50,6 +57,17 @@ async def hub_of(flavour: str, port: int, prefix: str) -> AsyncIterator[Any]:
 def port_of(hub: Any) -> Any:
     """What a hub travels by."""
     return bare(hub)._port
+
+
+@contextlib.contextmanager
+def client_of(url: str) -> Iterator[Any]:
+    """Open a sync client of any URL that a hub takes."""
+    opened = open_sync(url)
+    try:
+        yield opened.client
+    finally:
+        for one in (opened.client, *opened.helpers):
+            one.close()
 
 
 # Waiting
@@ -91,13 +109,40 @@ def sleep_by(hub: Any, nap: Callable[[float], Awaitable[None]]) -> None:
     port_of(hub).sleep = nap
 
 
+def naps_of(hub: Any) -> list[float]:
+    """List for how long a hub's flows would have slept: they wait for nothing from now on."""
+    naps: list[float] = []
+
+    async def nap(seconds: float) -> None:
+        naps.append(seconds)
+
+    sleep_by(hub, nap)
+    return naps
+
+
+def sleep_raises(hub: Any, error: type[BaseException]) -> None:
+    """Let each sleep of a hub's flows be interrupted."""
+
+    async def interrupted(seconds: float) -> None:
+        raise error
+
+    sleep_by(hub, interrupted)
+
+
 def suspended(patch: pytest.MonkeyPatch, seconds: float) -> None:
     """Let the time be as after so many seconds in which the machine was suspended."""
-    from coord._engine.uptime import uptime
-
     now = uptime()
     for module in ("tasks", "threads"):
         patch.setattr(f"coord._engine.{module}.uptime", lambda: now + seconds)
+
+
+def server_says(patch: pytest.MonkeyPatch, now: Callable[[], float]) -> None:
+    """Let the servers' time, in seconds since the epoch, be what ``now`` returns each time it is asked."""
+
+    async def told(clock: ServerClock) -> float:
+        return now()
+
+    patch.setattr(ServerClock, "now", told)
 
 
 def renew_now(hub: Any) -> None:
@@ -114,10 +159,21 @@ def renew_now(hub: Any) -> None:
 # Calls
 
 
+def travel_alone() -> None:
+    """Let the calls of an ``AsyncCoord`` travel alone from now on, as where ``hiredis`` is not installed."""
+    trunk.hiredis = None
+
+
 def in_many_slots(hub: Any) -> Any:
     """Let a hub believe that its server is a cluster, where names lie in different slots; give the hub."""
     port_of(hub).one_slot = lambda: False
     return hub
+
+
+def slots_apart(patch: pytest.MonkeyPatch, *, yes: bool) -> None:
+    """Let hubs believe that their servers are clusters, or that they are not."""
+    for port in (TaskPort, ThreadPort):
+        patch.setattr(port, "one_slot", lambda self: not yes)
 
 
 def name_of(call: Call[Any]) -> str:
@@ -126,9 +182,7 @@ def name_of(call: Call[Any]) -> str:
 
 
 @contextlib.contextmanager
-def intercepted(
-    hub: Any, act: Callable[[Call[Any], Callable[[], Awaitable[Any]]], Awaitable[Any]]
-) -> Iterator[None]:
+def intercepted(hub: Any, act: Callable[[Call[Any], Send], Awaitable[Any]]) -> Iterator[None]:
     """Let each call of a hub go through ``act``, which is given it and what sends it."""
     port = port_of(hub)
     honest = port.run
@@ -143,7 +197,7 @@ def intercepted(
         port.run = honest
 
 
-def time_given(send: Callable[[], Awaitable[Any]]) -> float:
+def time_given(send: Send) -> float:
     """Seconds in which a call that is intercepted must have been answered; infinite if it did not say."""
     words: dict[str, Any] = getattr(send, "keywords", {})
     seconds: float | None = words.get("timeout")
@@ -155,7 +209,7 @@ def recorded(hub: Any) -> Iterator[list[Call[Any]]]:
     """List the calls that a hub makes in the block."""
     calls: list[Call[Any]] = []
 
-    async def act(call: Call[Any], send: Callable[[], Awaitable[Any]]) -> Any:
+    async def act(call: Call[Any], send: Send) -> Any:
         calls.append(call)
         return await send()
 
@@ -174,7 +228,7 @@ def interrupted(hub: Any, number: int, when: str) -> Iterator[None]:
     """
     count = iter(range(1_000_000))
 
-    async def act(call: Call[Any], send: Callable[[], Awaitable[Any]]) -> Any:
+    async def act(call: Call[Any], send: Send) -> Any:
         if threading.current_thread() is not threading.main_thread():
             return await send()  # Ctrl-C is for the main thread alone
         mine = next(count) == number
@@ -187,6 +241,32 @@ def interrupted(hub: Any, number: int, when: str) -> Iterator[None]:
 
     with intercepted(hub, act):
         yield
+
+
+def answers_of(hub: Any) -> list[Any]:
+    """List every answer that a hub gets from now on."""
+    answers: list[Any] = []
+    port = port_of(hub)
+    honest = port.run
+
+    async def run(call: Call[Any], *, timeout: float | None = None) -> Any:
+        answers.append(await honest(call, timeout=timeout))
+        return answers[-1]
+
+    port.run = run
+    return answers
+
+
+def broken(hub: Any) -> list[str]:
+    """Let every call of a hub fail from now on, as where its server is gone; list them."""
+    calls: list[str] = []
+
+    async def run(call: Call[Any], *, timeout: float | None = None) -> Any:
+        calls.append(name_of(call))
+        raise redis.ConnectionError("the server is gone")
+
+    port_of(hub).run = run
+    return calls
 
 
 @contextlib.contextmanager

@@ -21,12 +21,15 @@ __all__ = [
     "Tokens",
     "charged_at",
     "flow_of",
+    "hints_of",
     "locks_of",
     "permits_of",
     "policy_of",
+    "promote_above",
     "run",
     "sent_again",
     "step",
+    "token_of",
 ]
 
 
@@ -64,11 +67,27 @@ def policy_of(limiter: Any) -> Any:
     return flow_of(limiter)._policy
 
 
+def token_of(permit: Any) -> str:
+    """What proves to the server that a permit is held, and is a secret."""
+    token: str = flow_of(permit)._lease.token
+    return token.split(maxsplit=1)[0]
+
+
 def charged_at(permit: Any) -> int:
     """When a permit of an admission was charged, in microseconds by the server's clock."""
     ((_, answer, _),) = flow_of(permit)._charge._debits
     moment: int = answer.moment
     return moment
+
+
+def promote_above(counter: Any, limit: int) -> None:
+    """Let a counter keep no more than so many of a period exactly."""
+    flow_of(counter)._store.limit = limit
+
+
+def hints_of(activity: Any) -> int:
+    """How many hints of where texts are numbered an activity remembers."""
+    return len(flow_of(activity)._marker._hints._chunks)
 
 
 class Tokens:

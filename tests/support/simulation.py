@@ -340,6 +340,11 @@ class Possession:
         self.spans = [(start, min(until, when)) for start, until in self.spans]
 
 
+def answered(value: Any) -> Any:
+    """What came of asking a server that answered so."""
+    return Outcome(value)
+
+
 def history(
     seed: int,
     faults: Faults,

@@ -9,14 +9,16 @@ from __future__ import annotations
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 
+from coord._engine.keys import Keys
 from coord._engine.port import Outcome
+from coord.leaderboard import Order, Setup
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator, Sequence
 
     from coord._engine.script import Call
 
-__all__ = ["AskingPort", "together"]
+__all__ = ["AskingPort", "reading", "together"]
 
 
 @coroutine
@@ -32,6 +34,11 @@ class AskingPort:
 
     async def race(self, flows: Sequence[Coroutine[Any, Any, Any]], enough: Any) -> list[Outcome[Any]]:
         return [Outcome(await flow) for flow in flows]
+
+
+def reading(prefix: str, name: str = "b", order: Order = "desc") -> Setup:
+    """A board that is only read, by flows that travel together."""
+    return Setup(AskingPort(), Keys(prefix), name, order)  # type: ignore[arg-type]
 
 
 def together(client: Any, flows: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:

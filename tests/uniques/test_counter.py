@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from coord import AsyncCoord, Coord, Estimate, WrongKeyType
-from coord._engine.clock import ServerClock
 from coord.uniques.sketch import Sketch
 from coord.uniques.store import hash_of
+from tests.support.hubs import server_says
 from tests.support.keys import keys_of, server_time
 
 pytestmark = pytest.mark.anyio
@@ -242,11 +242,7 @@ async def test_the_current_period_begins_where_the_calendar_says(
     coord: Any, monkeypatch: Any, case: tuple[datetime, str, str, timedelta, int]
 ) -> None:
     now, tz, kind, ago, expected = case
-
-    async def pinned(clock: ServerClock) -> float:
-        return now.timestamp()
-
-    monkeypatch.setattr(ServerClock, "now", pinned)
+    server_says(monkeypatch, now.timestamp)
     visitors = coord.unique_counter("v", period=kind, tz=tz, retain=60)
     await visitors.add("now")
     await visitors.add("before", at=now - ago)

@@ -9,9 +9,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 
 from coord import Coord, TooNoisy
-from coord._engine.urls import open_sync
 from coord.uniques.estimate import Estimate, _variance, difference_of, estimate_of, exactly, overlap_of
 from coord.uniques.sketch import Sketch
 from tests.benchmarks.rooms.uniques_work import FILL, sampled
@@ -32,7 +32,7 @@ def sketched(value: int) -> Estimate:
 @pytest.fixture
 def sketch(real_server: str, prefix: str) -> Iterator[Callable[..., Any]]:
     """Make a selection of a raw counter whose day was filled from within the server."""
-    with Coord.connect(real_server, prefix=prefix) as hub, open_sync(real_server).client as client:
+    with Coord.connect(real_server, prefix=prefix) as hub, redis.Redis.from_url(real_server) as client:
         fill: Any = client.register_script(FILL)
 
         def make(name: str, *ranges: tuple[int, int], family: int = 0) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coord import AsyncCoord, Coord, Estimate, TooNoisy, WrongKeyType
-from coord._engine.tasks import TaskPort
-from coord._engine.threads import ThreadPort
 from coord.uniques.sketch import Sketch
 from coord.uniques.store import hash_of
 from tests.support.flavours import awaitable
+from tests.support.hubs import intercepted, name_of, recorded, slots_apart
 from tests.support.keys import keys_of
+from tests.support.rooms import promote_above
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -111,33 +112,35 @@ async def test_a_roll_up_expires_with_the_first_of_its_days(coord: Any, client: 
 async def test_any_year_of_days_is_at_most_eleven_months_and_sixty_days() -> None:
     async with AsyncCoord.connect("memory://") as hub:
         counter = hub.unique_counter("v")
-        now = datetime(2017, 1, 1, tzinfo=UTC)
         sizes = []
         for first in YEAR[::13]:
-            choice = counter._calendar.choose(since=first, until=first + timedelta(days=364))
-            parts = await counter._parts(choice, now)
-            assert sum(len(part.periods) or 1 for part in parts) == 365
-            sizes.append((sum(bool(part.periods) for part in parts), sum(not part.periods for part in parts)))
+            with recorded(hub) as calls:
+                await counter.count(since=first, until=first + timedelta(days=364))
+            read = next(call for call in calls if name_of(call) == "unique_read").keys
+            months = [key.rpartition(":")[2] for key in read if ":rolled:month:" in key]
+            days = [key for key in read if ":day:" in key]
+            assert sum(monthrange(*map(int, month.split("-")))[1] for month in months) + len(days) == 365
+            sizes.append((len(months), len(days)))
 
     assert sizes[0] == (12, 0)
     assert all(months == 11 and days <= 60 for months, days in sizes[1:])
 
 
-async def test_an_add_between_roll_up_and_read_hides_nobody(monkeypatch: Any) -> None:
+async def test_an_add_between_roll_up_and_read_hides_nobody() -> None:
     """The roll-up that it removes must not be taken for an empty month."""
     async with AsyncCoord.connect("memory://") as hub:
         counter = hub.unique_counter("v")
         await counter.add("ann", at=YEAR[3])
-        run, late = TaskPort.run, iter(["late", "later"])
+        late = iter(["late", "later"])
 
-        async def interrupted(port: Any, call: Any, **options: Any) -> Any:
-            answer = await run(port, call, **options)
-            if getattr(call.what, "name", "") == "unique_roll" and (who := next(late, None)):
+        async def interrupt(call: Any, send: Callable[..., Awaitable[Any]]) -> Any:
+            answer = await send()
+            if name_of(call) == "unique_roll" and (who := next(late, None)):
                 await counter.add(who, at=YEAR[4])
             return answer
 
-        monkeypatch.setattr(TaskPort, "run", interrupted)
-        counts = [int(await counter.count(since=YEAR[0], until=YEAR[30])) for _ in range(3)]
+        with intercepted(hub, interrupt):
+            counts = [int(await counter.count(since=YEAR[0], until=YEAR[30])) for _ in range(3)]
 
     assert counts == [2, 3, 3]
 
@@ -255,11 +258,7 @@ async def test_what_cannot_be_compared_is_refused(coord: Any, other_coord: Any) 
 def apart(monkeypatch: Any) -> Callable[[bool], None]:
     """Let a server behave towards coord as a cluster does whose slots are apart, or not."""
 
-    def set_apart(yes: bool) -> None:
-        for port in (TaskPort, ThreadPort):
-            monkeypatch.setattr(port, "one_slot", lambda self: not yes)
-
-    return set_apart
+    return lambda yes: slots_apart(monkeypatch, yes=yes)
 
 
 async def test_counters_in_different_slots_count_as_in_one(
@@ -461,8 +460,7 @@ async def on(server: str, flavour: str, prefix: str, body: Callable[[Any], Await
 
 async def compare(hub: Any, name: str, actions: list[Any], limit: int, *, real: bool) -> None:
     counter = hub.unique_counter(name, period=["day", "month"])
-    flow = getattr(counter, "_flow", counter)
-    flow._store.limit = limit
+    promote_above(counter, limit)
     days: dict[int, set[int]] = {number: set() for number in range(71)}
 
     def told(members: set[int], *, exact: bool) -> int:

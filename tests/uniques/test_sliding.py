@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from coord import Estimate
-from coord._engine.clock import ServerClock
+from tests.support.hubs import server_says
 from tests.support.keys import keys_of, server_time
 
 pytestmark = pytest.mark.anyio
@@ -20,10 +20,7 @@ def clock(monkeypatch: Any, client: Any) -> Any:
     class Clock:
         now = float(int(server_time(client)))
 
-    async def pinned(clock: ServerClock) -> float:
-        return Clock.now
-
-    monkeypatch.setattr(ServerClock, "now", pinned)
+    server_says(monkeypatch, lambda: Clock.now)
     return Clock
 
 
