@@ -14,6 +14,7 @@ from coord import Coord, WrongKeyType
 from coord.activity import CHUNK, MAX_ID
 from coord.activity import marks as marks_module
 from coord.activity import numbers as numbers_module
+from tests.support.hubs import recorded
 from tests.support.keys import keys_of, server_time
 from tests.support.rooms import hints_of
 
@@ -118,24 +119,15 @@ async def test_many_ids_are_marked_in_short_calls_and_crowded_ones_as_a_bitmap(
     assert await logins.count(at=MON, period="week") == len({*scattered, *crowd})
 
 
-async def test_a_call_touches_few_chunks_and_sets_few_bits(
-    coord: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[Any] = []
-    made = marks_module._MARK.__class__.__call__
-
-    def watched(script: Any, keys: Any, *args: Any) -> Any:
-        calls.append((script.name, len(keys), len(args)))
-        return made(script, keys, *args)
-
-    monkeypatch.setattr(marks_module._MARK.__class__, "__call__", watched)
-    await coord.activity("a", period=["day", "week"]).mark(*range(0, 100 * CHUNK, CHUNK), at=MON)
-    await coord.activity("a").mark(*range(500), at=MON)
-    await coord.activity("b", ids="text").mark(*(f"user {n}" for n in range(3000)), at=MON)
+async def test_a_call_touches_few_chunks_and_sets_few_bits(coord: Any) -> None:
+    with recorded(coord) as calls:
+        await coord.activity("a", period=["day", "week"]).mark(*range(0, 100 * CHUNK, CHUNK), at=MON)
+        await coord.activity("a").mark(*range(500), at=MON)
+        await coord.activity("b", ids="text").mark(*(f"user {n}" for n in range(3000)), at=MON)
 
     assert len(calls) >= 7 + 1 + 6
-    assert max(keys for _, keys, _ in calls) <= 1 + 2 + marks_module.BITMAPS
-    assert max(words for _, _, words in calls) <= marks_module.BITS
+    assert max(len(call.keys) for call in calls) <= 1 + 2 + marks_module.BITMAPS
+    assert max(len(call.args) for call in calls) <= marks_module.BITS
 
 
 # How long marks live

@@ -17,8 +17,8 @@ import pytest
 import redis
 
 from coord import AsyncCoord, Coord, PermitTimeout, RateLimited
-from coord.locks import AsyncLock
 from tests.admission.ways_in import in_line, left, llm, rate
+from tests.support.hubs import name_of, recorded
 from tests.support.rooms import charged_at
 from tests.support.traffic import scripts_run
 
@@ -79,18 +79,13 @@ async def test_waiting_ends_when_the_rate_allows_it(coord: Any) -> None:
         await permit.release()
 
 
-async def test_a_rate_that_would_take_longer_than_the_timeout_denies_at_once(
-    coord: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def wait(*_: object) -> None:
-        pytest.fail("nobody may wait")
-
+async def test_a_rate_that_would_take_longer_than_the_timeout_denies_at_once(coord: Any) -> None:
     both = llm(coord)
     await (await both.acquire("u", cost={"rpm": 1, "tpm": 600})).release()
-    monkeypatch.setattr(AsyncLock, "_wait", wait)
-    with pytest.raises(RateLimited) as caught:
+    with recorded(coord) as calls, pytest.raises(RateLimited) as caught:
         await both.acquire("u", cost={"rpm": 1, "tpm": 900}, timeout=20)
 
+    assert [name_of(call) for call in calls].count("permit_admit") == 1, "who waits asks again"
     assert caught.value.decision.name == "tpm"
     assert caught.value.decision.retry_after == pytest.approx(3000, abs=20)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

@@ -25,7 +25,7 @@ from coord._engine.urls import open_sync
 from tests.support.flavours import awaitable, bare
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     import pytest
 
@@ -206,15 +206,26 @@ def time_given(send: Send) -> float:
 
 @contextlib.contextmanager
 def recorded(hub: Any) -> Iterator[list[Call[Any]]]:
-    """List the calls that a hub makes in the block."""
+    """List the calls that a hub makes in the block, one by one or together."""
     calls: list[Call[Any]] = []
+    port = port_of(hub)
+    honest = port.together
 
     async def act(call: Call[Any], send: Send) -> Any:
         calls.append(call)
         return await send()
 
-    with intercepted(hub, act):
-        yield calls
+    async def together(several: Sequence[Call[Any]]) -> list[Any]:
+        calls.extend(several)
+        answers: list[Any] = await honest(several)
+        return answers
+
+    port.together = together
+    try:
+        with intercepted(hub, act):
+            yield calls
+    finally:
+        port.together = honest
 
 
 @contextlib.contextmanager

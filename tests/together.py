@@ -1,3 +1,0 @@
-"""Moved to ``tests.support.together``."""
-
-from tests.support.together import *  # noqa: F403
