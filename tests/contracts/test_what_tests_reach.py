@@ -28,7 +28,7 @@ LISTED = {
     "contracts/test_public_api.py": (1, 0, "what is loaded late is the package's own list"),
     "hub/test_forked.py": (2, 0, "locks of redis-py's own, which a fork must find free"),
     "support/flavours.py": (1, 0, "what a wrapper of its own wraps"),
-    "support/hubs.py": (6, 7, "time that passes at once, calls that fail, and messages that never come"),
+    "support/hubs.py": (7, 7, "time that passes at once, calls that fail, and messages that never come"),
     "support/rooms.py": (17, 3, "tokens that a test chooses, and what a limiter, counter or permit knows"),
     "support/simulation.py": (0, 5, "a port of its own, with virtual clocks and a network that loses"),
     "support/together.py": (0, 3, "a port of its own, which asks for many at once"),

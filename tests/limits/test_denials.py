@@ -98,9 +98,9 @@ async def test_what_is_remembered_is_bounded(coord: Any) -> None:
     for cost in range(1, 2 * MOST_COSTS):
         store.remember("v", cost, decision, asked=clock.time, longest=5)
 
-    found = [number for number in range(MOST_KEYS + 10) if store.find(f"u{number}", 1)]
+    found = [number for number in range(MOST_KEYS + 10) if store.find(f"u{number}", 1) is not None]
     assert found == list(range(11, MOST_KEYS + 10)), "the latest, and one other key beside them"
-    assert len([cost for cost in range(1, 2 * MOST_COSTS) if store.find("v", cost)]) == MOST_COSTS
+    assert sum(store.find("v", cost) is not None for cost in range(1, 2 * MOST_COSTS)) == MOST_COSTS
 
 
 def test_limiters_that_are_made_on_each_call_leave_nothing_behind() -> None:
