@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from coord._engine.checks import MAX_EXACT, micros
 from coord.errors import CoordError, RateLimited
 from coord.limits.decision import Decision
-from coord.limits.fallback import LocalLimits
+from coord.limits.fallback import REST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +23,9 @@ __all__ = ["Debit", "Gate", "Group", "Verdict", "combined", "decided"]
 UNDO_TIME = 1.0
 """Seconds that giving a charge back may take: somebody was denied, or has given up, and waits for it."""
 
-REFUSED_FOR = 1.0
-"""Seconds of ``retry_after`` in a denial that no server made: when the breaker next lets somebody try."""
+FIRST_TIME = 1.0
+"""Seconds that the first call may take at the least: to load the client, connect and say hello takes far
+longer than a round trip, and is done once."""
 
 LONGEST_WAIT = (MAX_EXACT - 1) // 2
 """Microseconds that a turn may be booked ahead, 142 years: with the server's time still exact."""
@@ -75,7 +76,7 @@ class Gate:
         self._shadow = behaviour.shadow
         self._hook = behaviour.on_decision
         self._plain = self._hook is None and not self._shadow
-        self._local = LocalLimits(room.port, behaviour.share)
+        self._share = behaviour.share
 
     async def take(self, groups: Sequence[Group], more: int = 0) -> Verdict:
         """Charge now, or not at all."""
@@ -213,26 +214,29 @@ class Gate:
         call = self.room.call(verb, operand, group, once=self._on_error != "raise")
         if self._on_error == "raise":
             return await self._port.run(call, timeout=self._budget)
-        breaker = self.room.breaker
+        room, budget = self.room, self._budget
+        breaker = room.breaker(group[0].key, budget)
         if not breaker.lets_through(self._port.now()):
             return None
+        if not room.heard and budget is not None:
+            budget = max(budget, FIRST_TIME)
         try:
-            answer = await self._port.run(call, timeout=self._budget)
+            answer = await self._port.run(call, timeout=budget)
         except (CoordError, RuntimeError, TypeError, ValueError):
             raise  # a wrong key, or a closed Coord: not the server's trouble
         except Exception as error:  # noqa: BLE001  # whatever a client library calls its failures
+            room.heard = True
             breaker.failed(self._port.now())
-            self.room.log.warning("a limiter answers without its server: %s", type(error).__name__)
+            room.log.warning("a limiter answers without its server: %s", type(error).__name__)
             return None
+        room.heard = True
         breaker.worked()
         return answer
 
     def _instead(self, verb: str, groups: Sequence[Group]) -> Decision:
         items = [item for group in groups for item in group]
         if self._on_error == "local":
-            if verb == "look":
-                items = [item._replace(cost=0) for item in items]
-            return combined(self._local.take(items))
+            return combined(self.room.local.decide(items, self._share, charge=verb != "look"))
         allowed = self._on_error == "allow"
         return combined(
             [
@@ -240,7 +244,7 @@ class Gate:
                     allowed,
                     item.policy.limit,
                     item.policy.limit if allowed else 0,
-                    0.0 if allowed else REFUSED_FOR,
+                    0.0 if allowed else REST,
                     0.0,
                     item.policy.name,
                     item.policy.window,
@@ -252,6 +256,9 @@ class Gate:
 
     async def _wait_locally(self, groups: Sequence[Group], decision: Decision, within: float) -> Decision:
         """Sleep and try again, while the local limiter promises room in time."""
+        items = [item for group in groups for item in group]
+        if not self.room.local.can_ever(items, self._share):
+            return decision
         until = self._port.now() + within
         while not decision and self._on_error == "local" and self._port.now() + decision.retry_after <= until:
             await self._port.sleep(decision.retry_after)

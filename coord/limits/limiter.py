@@ -88,7 +88,8 @@ class AsyncLimiter:
             TypeError: ``key`` is not a ``str``, or ``cost`` not an ``int``.
             ValueError: ``key`` is empty, ``cost`` negative or more than can ever be allowed at once.
 
-        Complexity: O(1) amortised, one round trip; none for a denial that is remembered, or out of what
+        Complexity: O(1) amortised, for a cost c that an exact window of n denies O(min(c, n - c)); one round
+        trip; none for a denial that is remembered, or out of what
         was taken in advance.
         """
         if self._stock is not None and (served := self._stock.serve(key, cost)) is not None:

@@ -30,9 +30,10 @@ class LimitsOptions(TypedDict, total=False):
         on_error: What to do if the server cannot be asked: ``"raise"`` the client's exception (the
             default), ``"allow"``, ``"deny"``, or decide by a ``"local"`` limiter of this process.
         budget: Seconds, or a ``timedelta``, that asking may take; by default 0.1 with a fallback, and
-            the ``call_timeout`` of the ``Coord`` without.
+            the ``call_timeout`` of the ``Coord`` without. With a fallback the first call may take a second,
+            to connect.
         share: The part of the limit that a local limiter admits, above 0 and at most 1: with k processes,
-            1/k. By default 1.
+            1/k. By default 1. All local limiters of one policy and share are one.
         shadow: Whether to decide and charge, but to allow in any case (by default not).
         on_decision: Called with the key and the decision, of each. Its exceptions are logged, not raised.
     """

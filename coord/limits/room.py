@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 from coord._engine.replies import nothing, text
 from coord._engine.script import Command, Script
 from coord.limits.denials import Denials
-from coord.limits.fallback import Breaker
+from coord.limits.fallback import MOST_POLICIES, Breaker, LocalLimits
 from coord.limits.stock import Stock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from coord._engine.keys import Keys
-    from coord._engine.port import Port
+    from coord._engine.port import Place, Port
     from coord._engine.script import Call, Reply
     from coord.limits.policy import Item, Policy
 
-__all__ = ["Answer", "LimitRoom", "Row", "rows_of", "words_of"]
+__all__ = ["MOST_POLICIES", "Answer", "LimitRoom", "Row", "rows_of", "words_of"]
 
 ROW = 3
 """Words that a script says of each limit: see ``Answer.rows``."""
@@ -79,8 +79,8 @@ def _one(reply: Reply) -> Answer:
     return Answer(granted == 1, wait, now, more, binding - 1, ((remaining, until, reset),), told)
 
 
-MOST_POLICIES = 1000
-"""Policies whose denials and stocks are kept: more than a program has, unless it makes them up."""
+MOST_BREAKERS = 1000
+"""Nodes and budgets that have breakers: more than there are, unless budgets are made up for each call."""
 
 T = TypeVar("T")
 
@@ -107,16 +107,22 @@ class LimitRoom:
     Args:
         port: Where the server is.
         keys: How keys are spelled.
+
+    Attributes:
+        local: Limiters that decide without the server.
+        heard: Whether the server has been asked before, and has answered or failed to.
     """
 
     def __init__(self, port: Port, keys: Keys) -> None:
         self.port = port
         self.keys = keys
-        self.breaker = Breaker(port.mutex())
+        self.local = LocalLimits(port)
+        self.heard = False
         self.log = logging.getLogger("coord")
         self._mutex = port.mutex()
         self._stocks: dict[Policy, Stock] = {}
         self._denials: dict[Policy, Denials] = {}
+        self._breakers: dict[tuple[Place, float | None], Breaker] = {}
 
     async def close(self) -> None:
         """Give back what was taken in advance and not used, as far as the server can be reached."""
@@ -139,6 +145,17 @@ class LimitRoom:
             count = len(items)
             script = Script("limit_apply", lambda reply: _answer(reply, count), verb == "look")
         return script(keys, *words, *marks, once=once)
+
+    def breaker(self, key: str, budget: float | None) -> Breaker:
+        """Find what says whether to ask the node that serves a key, with so much time."""
+        found = self._breakers.get((place := self.port.place(key), budget))
+        if found is not None:
+            return found
+        made = Breaker(self.port.mutex())
+        with self._mutex:
+            while len(self._breakers) >= MOST_BREAKERS:
+                del self._breakers[next(iter(self._breakers))]
+            return self._breakers.setdefault((place, budget), made)
 
     def denials(self, policy: Policy) -> Denials:
         """Find what is remembered of a policy's denials."""

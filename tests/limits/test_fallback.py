@@ -142,11 +142,12 @@ async def test_asking_has_a_budget(coord: Any) -> None:
 
     with intercepted(coord, note):
         await limiter(coord, "bucket").try_acquire("u")
+        await limiter(coord, "bucket", on_error="deny", budget=2.5).try_acquire("u")
         await limiter(coord, "bucket", on_error="deny").try_acquire("u")
         await limiter(coord, "bucket", on_error="deny", budget=0.25).try_acquire("u")
         await limiter(coord, "bucket", budget=0.5).status("u")
 
-    assert budgets == [math.inf, 0.1, 0.25, 0.5]
+    assert budgets == [math.inf, 2.5, 0.1, 0.25, 0.5]
 
 
 def test_a_server_that_hangs_costs_the_budget_and_then_nothing(real_server: str, prefix: str) -> None:
@@ -177,6 +178,107 @@ def test_the_breaker_lets_one_try_at_a_time_and_closes_again() -> None:
     assert breaker.lets_through(late + REST), "also if the one that tried was never heard of again"
     breaker.worked()
     assert all(breaker.lets_through(late) for _ in range(3))
+
+
+def test_a_small_budget_is_not_a_larger_ones_breaker(real_server: str, prefix: str) -> None:
+    with (
+        Coord.connect(real_server, prefix=prefix, call_timeout=5) as hub,
+        open_sync(real_server).client as client,
+    ):
+        patient = hub.token_bucket("patient", "9/hour", on_error="deny", budget=5)
+        hasty = hub.token_bucket("hasty", "9/hour", on_error="allow", budget=0.001)
+        assert patient.try_acquire("u").source == "redis"
+        client.client_pause(300)
+        assert {hasty.try_acquire("u").source for _ in range(2 * TRIES)} == {"fallback"}
+        assert patient.try_acquire("u").source == "redis"
+        client.delete(*keys_of(client, prefix))
+
+
+async def test_limiters_made_on_each_call_share_one_local_limit(coord: Any) -> None:
+    broken(coord)
+    makers: list[Any] = [
+        lambda: coord.token_bucket("m", "3/minute", on_error="local"),
+        lambda: coord.sliding_window("m", "3/minute", on_error="local"),
+        lambda: coord.fixed_window("m", "3/minute", on_error="local"),
+        lambda: coord.limits(coord.token_bucket("n", "3/minute"), on_error="local"),
+    ]
+    for make in makers:
+        assert [bool(await make().try_acquire("u")) for _ in range(5)] == [True] * 3 + [False] * 2
+        assert await make().try_acquire("v"), "each key has its own"
+    assert not await coord.token_bucket("n", "3/minute", on_error="local").try_acquire("u"), (
+        "in a group or alone"
+    )
+    assert await coord.token_bucket("n", "4/minute", on_error="local").try_acquire("u"), "another policy"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_share_below_one_is_a_share_of_the_rate(coord: Any, kind: str) -> None:
+    clock = set_clock(coord)
+    broken(coord)
+    api = limiter(coord, kind, limit=1, per=10, on_error="local", share=0.25)
+    admitted = 0
+    for _ in range(4000):
+        clock.time += 0.1
+        admitted += bool(await api.try_acquire("u"))
+    assert 9 <= admitted <= 11, "a quarter of 40 in 400 seconds"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_cost_beyond_the_share_is_refused_at_once(coord: Any, kind: str) -> None:
+    broken(coord)
+    api = limiter(coord, kind, limit=10, per=1, on_error="local", share=0.25)
+    with pytest.raises(RateLimited) as refused:
+        await api.acquire("u", cost=5)
+    assert refused.value.decision.headers()["Retry-After"] == "1", "when the server may be asked again"
+    with pytest.raises(RateLimited):
+        await coord.limits(api, coord.token_bucket("other", "9/s"), on_error="local", share=0.25).acquire(
+            "u", cost={"api": 5, "other": 1}
+        )
+    assert await api.try_acquire("u", cost=2), "and nothing was charged"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_local_status_tells_what_a_call_would_be_told(coord: Any, kind: str) -> None:
+    set_clock(coord)
+    broken(coord)
+    api = limiter(coord, kind, limit=4, per=60, on_error="local")
+    for cost in (1, 4, 3, 1, 2, 0):
+        seen = await api.status("u", cost=cost)
+        told = await api.try_acquire("u", cost=cost)
+        assert (seen.allowed, seen.retry_after) == (told.allowed, told.retry_after)
+        assert seen.remaining == told.remaining + (cost if told.allowed else 0)
+        assert not seen or seen.retry_after == 0
+
+
+@pytest.mark.parametrize("policy", ["allow", "deny", "local"])
+async def test_the_first_call_of_a_process_has_time_to_connect(coord: Any, policy: str) -> None:
+    hub = getattr(coord, "_inner", coord)
+    run, budgets = hub._port.run, []
+
+    async def note(call: Any, *, timeout: float | None = None) -> Any:
+        budgets.append(timeout)
+        return await run(call, timeout=5)
+
+    hub._port.run = note
+    api = limiter(coord, "bucket", on_error=policy)
+    assert [(await api.try_acquire("u")).source for _ in range(2)] == ["redis", "redis"]
+    await limiter(coord, "bucket", name="patient", on_error=policy, budget=3).try_acquire("u")
+
+    assert budgets == [1.0, 0.1, 3.0]
+
+
+async def test_only_the_first_failure_takes_longer_than_the_budget(coord: Any) -> None:
+    hub = getattr(coord, "_inner", coord)
+    budgets: list[float | None] = []
+
+    async def fail(call: Any, *, timeout: float | None = None) -> Any:
+        budgets.append(timeout)
+        raise redis.TimeoutError("no answer")
+
+    hub._port.run = fail
+    api = limiter(coord, "bucket", on_error="allow")
+    assert [(await api.try_acquire("u")).source for _ in range(5)] == ["fallback"] * 5
+    assert budgets == [1.0, 0.1, 0.1]
 
 
 async def test_waiting_falls_back_too(coord: Any) -> None:

@@ -182,10 +182,67 @@ def test_the_limits_may_change_on_any_call_without_losing_what_was_used() -> Non
 
         assert not narrow.try_acquire("u")
         assert wide.status("u").remaining == 2, "a smaller bucket's denial forgives nothing"
-        assert odd.status("u").reset_after == 8, "time to full carries over"
+        assert odd.status("u").remaining == 2, "what was used carries over"
         odd.try_acquire("u", cost=1)
-        assert wide.status("u").reset_after == 10, "no bucket is emptier than empty"
-        assert odd.status("u").reset_after == pytest.approx(8 + 10 / 3, abs=0.000_002)
+        assert wide.status("u").reset_after == 9
+        assert odd.status("u").reset_after == pytest.approx(30, abs=0.000_002)
+
+
+@pytest.mark.parametrize(
+    ("other", "left"),
+    [
+        ("200/hour", 120),
+        ("1000/hour", 920),
+        ("50/hour", 0),
+        ("90/hour", 10),
+        ("200/day", 120),
+        ("7/3s burst 100", 20),
+    ],
+)
+async def test_what_was_used_stays_used_when_the_rate_changes(coord: Any, other: str, left: int) -> None:
+    await coord.token_bucket("plan", "100/hour").try_acquire("u", cost=80)
+    seen = await coord.token_bucket("plan", other).status("u")
+    assert seen.remaining in (left, left + 1), "a token may have come back meanwhile"
+    assert (await coord.token_bucket("plan", "100/hour").status("u")).remaining == 20
+
+
+@pytest.mark.parametrize("other", ["1000/hour", "10/hour", "100/hour burst 500", "100/hour burst 20"])
+async def test_a_pause_lasts_as_long_under_other_numbers(coord: Any, other: str) -> None:
+    await coord.token_bucket("plan", "100/hour").penalize("u", until=1800)
+    later = coord.token_bucket("plan", other)
+    assert (await later.status("u", cost=1)).retry_after >= 1799
+    await later.try_acquire("u")
+    assert (await coord.token_bucket("plan", "100/hour").status("u", cost=1)).retry_after >= 1799
+
+
+def test_a_denied_cost_of_a_full_exact_window_reads_little_of_it(real_server: str, prefix: str) -> None:
+    with Coord.connect(real_server, prefix=prefix) as hub, open_sync(real_server).client as client:
+        window = hub.sliding_window("w", limit=2000, per=600, precision="exact", deny_cache=0)
+        for _ in range(1000):
+            window.try_acquire("u", cost=2)
+        for cost in (1, 2, 3, 1998, 1999, 2000):
+            client.config_resetstat()
+            assert not window.try_acquire("u", cost=cost)
+            assert client.info("commandstats")["cmdstat_lrange"]["calls"] <= 3
+        client.delete(*keys_of(client, prefix))
+
+
+def test_a_denial_of_any_cost_by_an_exact_window_says_when_it_fits() -> None:
+    with time_machine.travel(1_700_000_000, tick=False) as clock, Coord.connect("memory://") as hub:
+        window = hub.sliding_window("w", limit=100, per=3600, precision="exact")
+        entries = [(number * 7, 1 + number % 3) for number in range(50)]
+        for at, cost in entries:
+            clock.move_to(1_700_000_000 + at)
+            assert window.try_acquire("u", cost=cost)
+        now = entries[-1][0]
+        for cost in range(1, 101):
+            room = 100 - sum(charged for _, charged in entries)
+            fits = now
+            for at, charged in entries:
+                if room >= cost:
+                    break
+                room, fits = room + charged, at + 3600
+            assert window.status("u", cost=cost).retry_after == pytest.approx(fits - now, abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["exact", "approximate", "fixed"])

@@ -3,17 +3,21 @@
 local base, deficit, back = now, 0, false
 local found = redis.call('GET', key)
 if found then
-  local overdrawn, written, missing, paced, timed = string.match(found, '^(%+?)(%d+):(%d+):?(%d*):?(%d*)$')
+  local beyond, written, missing, coin, paced, timed, most =
+    string.match(found, '^(%+?)(%d+):(%d+):(%d+):?(%d*):?(%d*):?(%d*)$')
   if not written then
     return {err = NOT_OURS}
   end
-  written, missing, paced, timed = written + 0, missing + 0, tonumber(paced) or 1, tonumber(timed) or 1
-  if paced ~= pace or timed ~= unit then
-    -- Written under another policy. The time to full is what carries over, rounded up.
-    local units = math.ceil(math.ceil(missing / paced) * timed / unit)
-    missing = math.min(units, math.floor(MOST / pace)) * pace
-  end
-  if overdrawn == '' then
+  written, missing, coin = written + 0, missing + 0, coin + 0
+  if beyond ~= '' and (coin ~= token or paced + 0 ~= pace or timed + 0 ~= unit or most + 0 ~= limit) then
+    -- Booked ahead, overdrawn or paused under another policy: the time until it has a token carries over.
+    local units = math.ceil(math.ceil((missing - (most - 1) * coin) / paced) * timed / unit)
+    missing = (limit - 1) * token + math.min(units, math.floor((MOST - limit * token) / pace)) * pace
+  elseif beyond == '' then
+    if coin ~= token then -- what was used carries over, in tokens, rounded up
+      local rest = missing % coin
+      missing = (missing - rest) / coin * token + math.ceil(rest / coin * token)
+    end
     missing = math.min(missing, limit * token) -- the burst was greater when it was written
   end
   back = written > now
@@ -51,12 +55,13 @@ local function reset()
 end
 
 local function encode()
-  local overdrawn = deficit > limit * token and '+' or ''
-  if unit ~= 1 then
-    return string.format('%s%.0f:%.0f:%.0f:%.0f', overdrawn, base, deficit, pace, unit)
+  if deficit > limit * token then
+    return string.format('+%.0f:%.0f:%.0f:%.0f:%.0f:%.0f', base, deficit, token, pace, unit, limit)
+  elseif unit ~= 1 then
+    return string.format('%.0f:%.0f:%.0f:%.0f:%.0f', base, deficit, token, pace, unit)
   elseif pace ~= 1 then
-    return string.format('%s%.0f:%.0f:%.0f', overdrawn, base, deficit, pace)
+    return string.format('%.0f:%.0f:%.0f:%.0f', base, deficit, token, pace)
   end
-  return string.format('%s%.0f:%.0f', overdrawn, base, deficit)
+  return string.format('%.0f:%.0f:%.0f', base, deficit, token)
 end
 

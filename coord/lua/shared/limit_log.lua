@@ -23,10 +23,28 @@ local function used()
   return sum, newest > now
 end
 
+-- When the newest entry was admitted that may not stay, if so much of what there is may.
+local function last_to_go(spare)
+  local high = redis.call('LLEN', key) - 1
+  while high > first do
+    local low = math.max(first, high - SLICE + 1)
+    local slice = redis.call('LRANGE', key, low, high)
+    for i = #slice, 2, -2 do
+      spare = spare - slice[i]
+      if spare < 0 then return slice[i - 1] end
+    end
+    high = low - 1
+  end
+  return newest + shift
+end
+
 local function when(cost)
   local soonest = math.max(now, newest)
-  local room, at = limit - sum - cost, first
+  local room, spare, at = limit - sum - cost, limit - cost, first
   if room >= 0 then return soonest end
+  if listed and spare < -room then
+    return math.max(soonest, last_to_go(spare) - shift + window) -- more has to go than may stay
+  end
   while listed do
     local slice = redis.call('LRANGE', key, at, at + SLICE - 1)
     for i = 1, #slice, 2 do
