@@ -183,7 +183,7 @@ def test_the_breaker_lets_one_try_at_a_time_and_closes_again() -> None:
 def test_a_small_budget_is_not_a_larger_ones_breaker(real_server: str, prefix: str) -> None:
     with (
         Coord.connect(real_server, prefix=prefix, call_timeout=5) as hub,
-        open_sync(real_server).client as client,
+        redis.Redis.from_url(real_server) as client,
     ):
         patient = hub.token_bucket("patient", "9/hour", on_error="deny", budget=5)
         hasty = hub.token_bucket("hasty", "9/hour", on_error="allow", budget=0.001)
@@ -252,32 +252,30 @@ async def test_a_local_status_tells_what_a_call_would_be_told(coord: Any, kind: 
 
 @pytest.mark.parametrize("policy", ["allow", "deny", "local"])
 async def test_the_first_call_of_a_process_has_time_to_connect(coord: Any, policy: str) -> None:
-    hub = getattr(coord, "_inner", coord)
-    run, budgets = hub._port.run, []
+    budgets: list[float] = []
 
-    async def note(call: Any, *, timeout: float | None = None) -> Any:
-        budgets.append(timeout)
-        return await run(call, timeout=5)
+    async def note(call: Any, send: Callable[..., Awaitable[Any]]) -> Any:
+        budgets.append(time_given(send))
+        return await send(timeout=5)
 
-    hub._port.run = note
-    api = limiter(coord, "bucket", on_error=policy)
-    assert [(await api.try_acquire("u")).source for _ in range(2)] == ["redis", "redis"]
-    await limiter(coord, "bucket", name="patient", on_error=policy, budget=3).try_acquire("u")
+    with intercepted(coord, note):
+        api = limiter(coord, "bucket", on_error=policy)
+        assert [(await api.try_acquire("u")).source for _ in range(2)] == ["redis", "redis"]
+        await limiter(coord, "bucket", name="patient", on_error=policy, budget=3).try_acquire("u")
 
     assert budgets == [1.0, 0.1, 3.0]
 
 
 async def test_only_the_first_failure_takes_longer_than_the_budget(coord: Any) -> None:
-    hub = getattr(coord, "_inner", coord)
-    budgets: list[float | None] = []
+    budgets: list[float] = []
 
-    async def fail(call: Any, *, timeout: float | None = None) -> Any:
-        budgets.append(timeout)
+    async def fail(call: Any, send: Callable[..., Awaitable[Any]]) -> Any:
+        budgets.append(time_given(send))
         raise redis.TimeoutError("no answer")
 
-    hub._port.run = fail
-    api = limiter(coord, "bucket", on_error="allow")
-    assert [(await api.try_acquire("u")).source for _ in range(5)] == ["fallback"] * 5
+    with intercepted(coord, fail):
+        api = limiter(coord, "bucket", on_error="allow")
+        assert [(await api.try_acquire("u")).source for _ in range(5)] == ["fallback"] * 5
     assert budgets == [1.0, 0.1, 0.1]
 
 

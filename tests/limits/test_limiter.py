@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+import redis
 import time_machine
 
 from coord import Coord
@@ -216,7 +217,7 @@ async def test_a_pause_lasts_as_long_under_other_numbers(coord: Any, other: str)
 
 
 def test_a_denied_cost_of_a_full_exact_window_reads_little_of_it(real_server: str, prefix: str) -> None:
-    with Coord.connect(real_server, prefix=prefix) as hub, open_sync(real_server).client as client:
+    with Coord.connect(real_server, prefix=prefix) as hub, redis.Redis.from_url(real_server) as client:
         window = hub.sliding_window("w", limit=2000, per=600, precision="exact", deny_cache=0)
         for _ in range(1000):
             window.try_acquire("u", cost=2)
