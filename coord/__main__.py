@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from coord import __version__
-from coord.commands import board, limits, locks
+from coord.commands import board, completion, limits, locks
 from coord.commands.server import Refused
 from coord.demo import command as demo
 
@@ -45,6 +45,10 @@ def _parser() -> argparse.ArgumentParser:
     limits_parser = commands.add_parser("limits", help=about, description=f"{about.capitalize()}.")
     limits.add_arguments(limits_parser)
     limits_parser.set_defaults(run=limits.run)
+    about = "completions of these commands for a shell"
+    completion_parser = commands.add_parser("completion", help=about, description=f"{about.capitalize()}.")
+    completion.add_arguments(completion_parser)
+    completion_parser.set_defaults(run=completion.run, parser=parser)
     return parser
 
 
@@ -55,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Its arguments; ``None`` for those of the process.
 
     Returns:
-        The exit status: 2 if what was asked for cannot be done, else the command's own.
+        The exit status: 2 if what was asked for cannot be done, 3 if the server cannot be reached or no
+        longer answers, 130 if interrupted, else the command's own: 0, or 1 for a plain no.
     """
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:  # a stand-in for stdout may have none
@@ -66,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except Refused as refusal:
         print(f"coord: {refusal}", file=sys.stderr)
-        return 2
+        return refusal.status
     except SystemExit as done:  # --help and --version
         return int(done.code or 0)
     except KeyboardInterrupt:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from coord.commands.server import WIDEST, Refused, add_server_arguments, answering, printable, reached, table
+from coord._engine.keys import Keys, escape
+from coord.commands.server import Refused, add_server_arguments, answering, reached, url_of
+from coord.commands.terminal import WIDEST, printable, table
 from coord.hub import Coord
 from coord.leaderboard.schedule import PERIODS
 from coord.leaderboard.scores import ORDERS, TIES
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
+    from coord._engine.urls import Opened
     from coord.leaderboard import Entry, Leaderboard, PeriodBoard, ShardedLeaderboard
     from coord.leaderboard.scores import Rank
 
@@ -78,14 +83,22 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.watch is not None and not SHORTEST <= arguments.watch <= LONGEST:
         raise Refused(f"--watch must be from {SHORTEST:g} to {LONGEST:g} seconds")
     nothing_to_see = "lives inside one process; there is nothing to see"
-    with reached(arguments.url, no_memory=nothing_to_see) as opened, answering(arguments.url):
+    url = url_of(arguments)
+    with reached(url, no_memory=nothing_to_see, limit=arguments.timeout) as opened, answering(url):
         try:
-            board = _board(Coord(opened.client, prefix=arguments.prefix), arguments)
+            coord = Coord(opened.client, prefix=arguments.prefix, call_timeout=arguments.timeout)
+            board = _board(coord, arguments)
             if arguments.around is not None:
                 board.rank(arguments.around)  # refuses what is no member's name
         except (ValueError, TypeError) as error:
             raise Refused(str(error)) from None
-        return _show(board, arguments) if arguments.watch is None else _watch(board, arguments)
+        if arguments.watch is not None:
+            return _watch(board, arguments)
+        status = _show(board, arguments)
+        if status and not board.len():
+            for hint in _elsewhere(opened, arguments):
+                print(f"coord: {hint}", file=sys.stderr)
+        return status
 
 
 def _board(coord: Coord, arguments: argparse.Namespace) -> Board:
@@ -102,6 +115,29 @@ def _board(coord: Coord, arguments: argparse.Namespace) -> Board:
     return board.of(arguments.period, ago=arguments.ago)
 
 
+def _elsewhere(opened: Opened, arguments: argparse.Namespace) -> Iterator[str]:
+    """Say where a board that is empty has members: in periods, or in shards."""
+    prefix, name = Keys(arguments.prefix).prefix, escape(arguments.name)
+    before = f"{prefix}:board:{{{name}}}"
+    spelled = [_text(key) for key in opened.client.scan_iter(match=f"{before}*", count=1000)]
+    parts = {key[len(before) + 1 :].partition(":")[0] for key in spelled}
+    periods = [period for period in PERIODS if period in parts]
+    if before in spelled and arguments.period is not None:
+        periods.insert(0, "all")
+    if periods:
+        yield f"it has members in periods: {', '.join(periods)}; say which by --period, and --ago or --tz"
+    shards = {
+        _text(key).rpartition("/")[0].rpartition("/")[2]
+        for key in opened.client.scan_iter(match=f"{prefix}:shard:{{{name}/*/*}}", count=1000)
+    }
+    if shards:
+        yield f"it has members in shards: say --shards {' or '.join(sorted(shards))}"
+
+
+def _text(key: bytes | str) -> str:
+    return key.decode(errors="replace") if isinstance(key, bytes) else key
+
+
 def _rows(board: Board, arguments: argparse.Namespace) -> list[Entry]:
     if arguments.around is None:
         return board.top(arguments.rows)
@@ -116,7 +152,7 @@ def _show(board: Board, arguments: argparse.Namespace) -> int:
 
 def _watch(board: Board, arguments: argparse.Namespace) -> int:
     before: dict[str, Rank] = {}
-    clear = CLEAR if sys.stdout.isatty() and not arguments.json else ""
+    clear = CLEAR if sys.stdout.isatty() and not arguments.json and os.environ.get("TERM") != "dumb" else ""
     try:
         while True:
             rows = _rows(board, arguments)

@@ -5,25 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from coord._engine.keys import Keys
-from coord.commands.server import (
-    WIDEST,
-    Refused,
-    add_server_arguments,
-    answering,
-    printable,
-    reached,
-    seconds,
-    table,
-)
+from coord.commands.scanning import Reader, add_listing_arguments, unescaped
+from coord.commands.server import Refused, add_server_arguments, answering, reached, url_of
+from coord.commands.terminal import WIDEST, Listing, printable, seconds, table
 from coord.hub import Coord
 from coord.locks import LockStatus
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterator
+
+    from coord.hub import AsyncCoord
 
 __all__ = ["add_arguments", "run"]
 
@@ -45,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in ("show", "break"):
         made[name].add_argument("name", metavar="NAME", help="the lock's name")
     made["break"].add_argument("--reason", required=True, help="why; it is shown by 'show' for a day")
+    add_listing_arguments(made["list"])
     for name, sub in made.items():
         sub.set_defaults(verb=name)
 
@@ -67,31 +62,35 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise Refused(str(error)) from None
     nothing_to_see = "lives inside one process; there is nothing to see"
-    with reached(arguments.url, no_memory=nothing_to_see) as opened, answering(arguments.url):
-        coord = Coord(opened.client, prefix=arguments.prefix)
+    url = url_of(arguments)
+    with reached(url, no_memory=nothing_to_see, limit=arguments.timeout) as opened, answering(url):
         if arguments.verb == "list":
-            found = opened.client.scan_iter(match=f"{_before(arguments)}*}}", count=1000)
-            return _list(coord, found, arguments)
+            return _list(Reader(opened, url, arguments), arguments)
+        coord = Coord(opened.client, prefix=arguments.prefix, call_timeout=arguments.timeout)
         return (_show if arguments.verb == "show" else _break)(coord, arguments)
 
 
-def _list(coord: Coord, keys: Iterable[bytes | str], arguments: argparse.Namespace) -> int:
-    held: list[tuple[str, LockStatus]] = []
-    before = _before(arguments)
-    for key in keys:
-        spelled = (key.decode() if isinstance(key, bytes) else str(key))[len(before) : -1]
-        # A long name is kept as a hash only, which is shown as it is and cannot be looked at by name.
-        status = None if spelled.startswith("#") else coord.lock(unquote(spelled)).status()
-        if status is None:
-            held.append((spelled, UNNAMED))
-        elif status.held:
-            held.append((unquote(spelled), status))
-    held.sort(key=lambda row: row[0])
-    if arguments.json:
-        print(json.dumps([{"name": name, **asdict(status)} for name, status in held], indent=2))
-    else:
-        print("\n".join(_table(held)) if held else "nothing is locked")
+def _list(reader: Reader, arguments: argparse.Namespace) -> int:
+    listing = Listing(HEADINGS, HEADINGS[3:], "nothing is locked", as_json=arguments.json)
+    for name, status in reader.asked(_names(reader, arguments), _status):
+        listing.add(_cells(name, status), {"name": name, **asdict(status)})
+    listing.end()
+    reader.say_what_was_left_out()
     return 0
+
+
+def _names(reader: Reader, arguments: argparse.Namespace) -> Iterator[str | None]:
+    before = _before(arguments)
+    for key in reader.keys(f"{before}*}}"):
+        name = None if key is None else unescaped(key[len(before) : -1])
+        if name is None or reader.is_wanted(name):
+            yield name
+
+
+async def _status(coord: AsyncCoord, name: str) -> LockStatus | None:
+    # A long name is kept as a hash only, which is shown as it is and cannot be looked at by name.
+    status = UNNAMED if name.startswith("#") else await coord.lock(name).status()
+    return status if status.held else None
 
 
 def _before(arguments: argparse.Namespace) -> str:
@@ -106,7 +105,7 @@ def _show(coord: Coord, arguments: argparse.Namespace) -> int:
         return 0 if status.held else 1
     name = printable(arguments.name)
     if status.held:
-        print("\n".join(_table([(arguments.name, status)])))
+        print("\n".join(table(HEADINGS, [_cells(arguments.name, status)], HEADINGS[3:])))
     else:
         print(f"nobody holds {name!r}" + (f"; its last fence was {status.fence}" if status.fence else ""))
     if status.broken is not None:
@@ -128,17 +127,13 @@ def _break(coord: Coord, arguments: argparse.Namespace) -> int:
     return 0 if broken else 1
 
 
-def _table(rows: list[tuple[str, LockStatus]]) -> list[str]:
-    cells = [
-        (
-            printable(name, WIDEST),
-            printable(status.holder or "?", WIDEST),
-            status.mode or "?",
-            seconds(status.held_for),
-            seconds(status.remaining),
-            str(status.fence or "?"),
-            "?" if status is UNNAMED else str(status.waiters),
-        )
-        for name, status in rows
-    ]
-    return table(HEADINGS, cells, HEADINGS[3:])
+def _cells(name: str, status: LockStatus) -> tuple[str, ...]:
+    return (
+        printable(name, WIDEST),
+        printable(status.holder or "?", WIDEST),
+        status.mode or "?",
+        seconds(status.held_for),
+        seconds(status.remaining),
+        str(status.fence or "?"),
+        "?" if status is UNNAMED else str(status.waiters),
+    )

@@ -3,72 +3,142 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
+import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import redis
-from redis.exceptions import RedisClusterException
+from redis.exceptions import ClusterError, RedisClusterException, TryAgainError
 
 from coord._engine.addresses import SECRET_OPTIONS
-from coord._engine.urls import Opened, open_sync
+from coord._engine.urls import CALL_TIMEOUT, SHORTEST_CALL, Opened, open_sync
+from coord.commands.terminal import printable
 from coord.errors import CoordError, WrongKeyType
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Collection, Generator, Sequence
+    from collections.abc import Generator
 
 __all__ = [
     "UNREACHABLE",
-    "WIDEST",
     "Refused",
+    "Unreachable",
     "add_server_arguments",
     "answering",
     "one_line",
-    "printable",
     "reached",
-    "seconds",
     "secrets_of",
-    "table",
+    "url_of",
 ]
 
-WIDEST = 48
-"""The most letters of a name that a table shows."""
-
 UNREACHABLE = (redis.RedisError, RedisClusterException, OSError, CoordError)
+VARIABLES = ("COORD_URL", "REDIS_URL")
+USUAL = "redis://localhost:6379"
+
+LONGEST_CALL = 3600.0
+"""Seconds that a call may take at most: nobody waits longer for one answer."""
+
+TO_BE_ASKED_AGAIN = (ClusterError, redis.ReadOnlyError, TryAgainError)
+"""Answers that only say that the server cannot now."""
 
 
 class Refused(Exception):
     """What was asked for cannot be done. The message is one line for the user."""
 
+    status = 2
+
+
+class Unreachable(Refused):
+    """The server does not answer, or not to this. What it did is unknown, and asking again may help."""
+
+    status = 3
+
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of every command that looks at a server."""
-    parser.add_argument("--url", default="redis://localhost:6379", help="the server (default: %(default)s)")
+    where = f"the server (default: ${' or $'.join(VARIABLES)}, or {USUAL})"
+    parser.add_argument("--url", help=where)
+    secret = parser.add_mutually_exclusive_group()
+    secret.add_argument("--ask-password", action="store_true", help="ask for the server's password")
+    secret.add_argument("--password-file", metavar="FILE", help="read it from the first line of a file")
     parser.add_argument("--prefix", default="coord", help="what its keys begin with (default: %(default)s)")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=CALL_TIMEOUT,
+        metavar="SECONDS",
+        help="how long a call may take (default: %(default)g)",
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
+def url_of(arguments: argparse.Namespace) -> str:
+    """Find out which server is meant, with its password: neither has to be on the command line.
+
+    Raises:
+        Refused: There is no password where there should be one, or a second one.
+    """
+    given = (os.environ.get(name) for name in VARIABLES)
+    url: str = arguments.url or next(filter(None, given), USUAL)
+    password = _password(arguments)
+    if password is None:
+        return url
+    scheme, found, rest = url.partition("://")
+    end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+    user, _, host = rest[:end].rpartition("@")
+    if not found or ":" in user or "password=" in rest[end:].replace("sentinel_password=", ""):
+        raise Refused("the url has a password of its own, or is none" if found else "--url: it has no scheme")
+    return f"{scheme}://{user}:{quote(password, safe='')}@{host}{rest[end:]}"
+
+
+def _password(arguments: argparse.Namespace) -> str | None:
+    if arguments.ask_password:
+        if not sys.stdin.isatty():
+            raise Refused("--ask-password needs a terminal; use --password-file, or $COORD_URL")
+        password = getpass.getpass("password: ")
+    elif arguments.password_file is not None:
+        try:
+            password = Path(arguments.password_file).read_text("utf-8").partition("\n")[0].rstrip("\r")
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "it is not UTF-8"
+            raise Refused(f"--password-file {printable(arguments.password_file, 200)}: {why}") from None
+    else:
+        return None
+    if not password:
+        raise Refused("the password is empty")
+    return password
+
+
 @contextlib.contextmanager
-def reached(url: str, *, no_memory: str) -> Generator[Opened]:
+def reached(url: str, *, no_memory: str, limit: float = CALL_TIMEOUT) -> Generator[Opened]:
     """Open a client, and see whether the server answers.
 
     Args:
         url: Where to connect.
         no_memory: Why ``memory://`` makes no sense here.
+        limit: How many seconds each step may take.
 
     Raises:
-        Refused: It cannot be reached.
+        Refused: The URL is wrong.
+        Unreachable: The server does not answer.
     """
     scheme, _, rest = url.partition("://")
     if scheme == "memory":
         raise Refused(f"memory:// {no_memory}")
+    if not SHORTEST_CALL <= limit <= LONGEST_CALL:
+        raise Refused(f"--timeout must be from {SHORTEST_CALL:g} to {LONGEST_CALL:g} seconds")
     shown = f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
-    opened = _opened(url, shown)
+    opened = _opened(url, shown, limit)
     try:
         try:
             opened.client.ping()
+        except redis.AuthenticationError as error:
+            raise Refused(f"the server refuses: {one_line(error, url)}") from None
         except (*UNREACHABLE, TypeError) as error:
-            raise Refused(f"cannot reach {printable(shown, 200)}: {one_line(error, url)}") from None
+            raise Unreachable(f"cannot reach {printable(shown, 200)}: {one_line(error, url)}") from None
         yield opened
     finally:
         for client in (opened.client, *opened.helpers):
@@ -82,25 +152,30 @@ def answering(url: str) -> Generator[None]:
     """Say in one line what a server that was reached would not do.
 
     Raises:
-        Refused: It no longer answers, or answers with an error.
+        Refused: It answers with an error.
+        Unreachable: It no longer answers, or cannot now.
     """
     try:
         yield
+    except BrokenPipeError:  # that was our own output
+        raise
     except WrongKeyType as error:
         raise Refused(printable(str(error), 1000)) from None
-    except redis.ResponseError as error:
+    except TO_BE_ASKED_AGAIN as error:
+        raise Unreachable(f"the server cannot now: {one_line(error, url)}") from None
+    except (redis.ResponseError, redis.AuthenticationError) as error:
         raise Refused(f"the server refuses: {one_line(error, url)}") from None
     except UNREACHABLE as error:
-        raise Refused(f"the server no longer answers: {one_line(error, url)}") from None
+        raise Unreachable(f"the server no longer answers: {one_line(error, url)}") from None
 
 
-def _opened(url: str, shown: str) -> Opened:
+def _opened(url: str, shown: str, limit: float) -> Opened:
     try:
-        return open_sync(url)
+        return open_sync(url, limit)
     except (ValueError, ImportError, TypeError) as error:
         raise Refused(f"--url: {one_line(error, url)}") from None
     except UNREACHABLE as error:
-        raise Refused(f"cannot reach {printable(shown, 200)}: {one_line(error, url)}") from None
+        raise Unreachable(f"cannot reach {printable(shown, 200)}: {one_line(error, url)}") from None
 
 
 def one_line(error: Exception, url: str) -> str:
@@ -122,29 +197,3 @@ def secrets_of(url: str) -> frozenset[str]:
     options = parse_qs(parts.query)
     by_option = [value for name in SECRET_OPTIONS for value in options.get(name, [])]
     return frozenset({password, unquote(password), *by_option} - {""})
-
-
-def printable(text: str, width: int = 72) -> str:
-    """Spell what came from outside so that a terminal shows it and does not obey it."""
-    shown = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text[: width + 1]
-    )
-    return shown if len(shown) <= width else shown[: width - 1] + "…"
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[str]) -> list[str]:
-    """Lay rows out in columns; those whose heading is among ``numbers`` to the right."""
-    widths = [max(len(row[column]) for row in (headings, *rows)) for column in range(len(headings))]
-    return [
-        "  ".join(
-            cell.rjust(width) if heading in numbers else cell.ljust(width)
-            for heading, cell, width in zip(headings, row, widths, strict=True)
-        ).rstrip()
-        for row in (headings, *rows)
-    ]
-
-
-def seconds(value: float | None) -> str:
-    """Spell a duration."""
-    return "?" if value is None else f"{value:,.1f} s"

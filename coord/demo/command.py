@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import secrets
 import sys
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING
 import redis
 
 from coord import Coord
-from coord.commands.server import UNREACHABLE, Refused, one_line, printable, reached, secrets_of
+from coord.commands.server import UNREACHABLE, Refused, Unreachable, one_line, reached, secrets_of
+from coord.commands.terminal import is_dumb, printable
 from coord.demo.audit import gather
 from coord.demo.fleet import Fleet
 from coord.demo.logfile import Survey, chunks, survey
@@ -61,7 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the demo.
 
     Returns:
-        0 if the fleet's totals agree with the file, 1 if they do not, 130 if interrupted.
+        0 if the fleet's totals agree with the file, 1 if they do not, 3 if the server is lost, 130 if
+        interrupted.
 
     Raises:
         Refused: Something about the arguments; nothing was started.
@@ -103,7 +104,7 @@ def _read_together(
         if isinstance(error, BrokenPipeError):  # that was our own output
             raise
         print(f"coord: the server no longer answers: {one_line(error, url)}", file=sys.stderr)
-        return 1
+        return Unreachable.status
     finally:
         progress.close()
         _sweep(opened.client, prefix)
@@ -122,7 +123,7 @@ def _read_together(
 
 def _emphasised(lines: list[str]) -> list[str]:
     """Set the headings in bold, where that can be seen."""
-    if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
+    if is_dumb():
         return lines
     return [re.sub(r"^(\S.*?)(?=   |$)", "\x1b[1m\\1\x1b[0m", line) for line in lines]
 

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from coord.commands.server import printable
+from coord.commands.terminal import printable
 
 if TYPE_CHECKING:
     from coord.demo.fleet import Claim, Log

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from coord.commands.server import printable
+from coord.commands.terminal import printable
 from coord.demo.audit import disagreements, loyal
 from coord.demo.worker import BURST, RATE
 
