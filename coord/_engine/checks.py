@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import TypeVar, cast
 
@@ -14,6 +14,7 @@ __all__ = [
     "instance",
     "instances",
     "integer",
+    "known",
     "micros",
     "millis",
     "one_of",
@@ -62,6 +63,19 @@ def millis(value: float) -> int:
 def micros(value: float) -> int:
     """Return seconds as whole microseconds."""
     return round(value * 1_000_000)
+
+
+def known(options: Collection[str], what: str, allowed: Iterable[str]) -> None:
+    """See that options are among those that a primitive has.
+
+    Raises:
+        TypeError: One is not; the message names those that there are.
+    """
+    names = list(allowed)
+    for option in options:
+        if option not in names:
+            has = ", ".join(f"{name}=" for name in names)
+            raise TypeError(f"{what}() has no option {option}=; it has {has}")
 
 
 def integer(value: int, what: str, *, at_least: int, at_most: int = MAX_EXACT) -> int:

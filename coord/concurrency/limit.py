@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from coord._engine.checks import known
 from coord._engine.decorating import around_coroutine, for_key
 from coord.concurrency.calls import ConcurrencyStatus
 from coord.concurrency.permit import AsyncConcurrencyHold, AsyncConcurrencyPermit
-from coord.concurrency.terms import Terms
+from coord.concurrency.terms import ConcurrencyOptions, Terms
 from coord.concurrency.turn import Turn
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from coord._engine.checks import Seconds
     from coord.concurrency.room import PermitRoom
-    from coord.concurrency.terms import ConcurrencyOptions
 
 __all__ = ["AsyncConcurrencyLimit"]
 
@@ -47,6 +47,7 @@ class AsyncConcurrencyLimit:
         self, room: PermitRoom, name: str, *, limit: int, **options: Unpack[ConcurrencyOptions]
     ) -> None:
         self._room = room
+        known(options, "concurrency_limit", ("limit", *ConcurrencyOptions.__annotations__))
         self._terms = Terms(name, limit, **options)
         self.name = name
 

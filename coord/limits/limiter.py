@@ -12,7 +12,7 @@ from coord._engine.keys import escape
 from coord.limits import policy as policies
 from coord.limits.charge import AsyncCharge, AsyncCharging
 from coord.limits.gate import Gate
-from coord.limits.options import Behaviour
+from coord.limits.options import Behaviour, behaviour_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -260,7 +260,7 @@ class AsyncTokenBucket(AsyncLimiter):
         burst: int | None = None,
         **options: Unpack[LimiterOptions],
     ) -> None:
-        behaviour = Behaviour(**options)
+        behaviour = behaviour_of(options, "token_bucket", "rate", "per", "burst")
         policy = policies.bucket(name, spec, rate=rate, per=per, burst=burst, overdraft=behaviour.overdraft)
         super().__init__(room, policy, behaviour)
 
@@ -286,7 +286,7 @@ class AsyncSlidingWindow(AsyncLimiter):
         precision: Precision = "auto",
         **options: Unpack[LimiterOptions],
     ) -> None:
-        behaviour = Behaviour(**options)
+        behaviour = behaviour_of(options, "sliding_window", "limit", "per", "precision")
         policy = policies.sliding(
             name, spec, limit=limit, per=per, precision=precision, overdraft=behaviour.overdraft
         )
@@ -312,6 +312,6 @@ class AsyncFixedWindow(AsyncLimiter):
         per: Seconds | None = None,
         **options: Unpack[LimiterOptions],
     ) -> None:
-        behaviour = Behaviour(**options)
+        behaviour = behaviour_of(options, "fixed_window", "limit", "per")
         policy = policies.fixed(name, spec, limit=limit, per=per, overdraft=behaviour.overdraft)
         super().__init__(room, policy, behaviour)

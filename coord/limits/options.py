@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
-from coord._engine.checks import integer, one_of, seconds
+from coord._engine.checks import integer, known, one_of, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from coord._engine.checks import Seconds
     from coord.limits.decision import Decision
 
-__all__ = ["Behaviour", "LimiterOptions", "LimitsOptions", "OnError"]
+__all__ = ["Behaviour", "LimiterOptions", "LimitsOptions", "OnError", "behaviour_of"]
 
 OnError = Literal["raise", "allow", "deny", "local"]
 BUDGET = 0.1
@@ -100,3 +100,19 @@ class Behaviour:
     def staleness(self) -> float:
         """Seconds for which a denial is remembered."""
         return seconds(self.deny_cache, "deny_cache", at_least=0)
+
+
+def behaviour_of(options: LimiterOptions, what: str, *numbers: str) -> Behaviour:
+    """Check the options of a limiter.
+
+    Args:
+        options: What it was told beside its numbers.
+        what: The method that makes it.
+        numbers: What else that method may be told.
+
+    Raises:
+        TypeError: One is unknown or of the wrong type.
+        ValueError: One is out of bounds.
+    """
+    known(options, what, (*numbers, *LimiterOptions.__annotations__))
+    return Behaviour(**options)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from coord._engine.checks import patience
+from coord._engine.checks import known, patience
 from coord._engine.decorating import around_coroutine, for_key
 from coord.limits.charge import AsyncCharge, AsyncCharging, Cost, costs_of
 from coord.limits.gate import Gate
 from coord.limits.limiter import AsyncLimiter, until_seconds
-from coord.limits.options import Behaviour
+from coord.limits.options import Behaviour, LimitsOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from coord._engine.checks import Seconds
     from coord.limits.decision import Decision
     from coord.limits.gate import Group
-    from coord.limits.options import LimitsOptions
     from coord.limits.policy import Item
     from coord.limits.room import LimitRoom
 
@@ -71,6 +70,7 @@ class AsyncLimits:
             raise ValueError(f"limits() needs limiters of different names, not {', '.join(map(repr, names))}")
         for unknown in options.keys() & {"overdraft", "deny_cache", "prefetch"}:
             raise TypeError(f"{unknown}= is an option of a single limiter")
+        known(options, "limits", LimitsOptions.__annotations__)
         self._room = room
         self._policies = {member.name: member._policy for member in members}
         self._gate = Gate(room, Behaviour(**options))
