@@ -143,14 +143,14 @@ class Courier:
                 failure, attempts, until - self._now(),
                 repeatable=call.repeatable, once=call.once, chance=random.random(),  # noqa: S311  # jitter
             )  # fmt: skip
-            if pause is None:
-                if not call.repeatable and (failure != "final" or error is not caught):
-                    error.add_note(UNKNOWN if failure == "lost" else NOT_EXECUTED)
-                raise error
             if failure == "lost":
                 lost = True
                 if call.on_repeat is not None:
                     call.on_repeat()
+            if pause is None:
+                if not call.repeatable and (failure != "final" or error is not caught):
+                    error.add_note(UNKNOWN if failure == "lost" else NOT_EXECUTED)
+                raise error
             if failure == "no script":
                 words = call.words(by_text=True)
             else:

@@ -113,6 +113,10 @@ class Faults:
         """Say whether a server answered, and this is what it said."""
         return error is bare(error) and isinstance(error, (self.refused, *self.not_now, *self.denied))
 
+    def is_outage(self, error: Exception) -> bool:
+        """Say whether what a call has raised means that the server cannot be asked now, and may later."""
+        return self.kind(error) != "final"
+
     def asked_node(self, redirect: Any) -> Node:
         """Name the node of an ASK."""
         return redirect.host, redirect.port

@@ -103,6 +103,10 @@ class News:
 class Tap(Protocol):
     """A connection that messages come in on."""
 
+    async def open(self, seconds: float) -> None:
+        """Connect, within so many seconds. Nothing else does, and nothing else comes before it."""
+        ...
+
     async def subscribe(self, channel: str) -> None:
         """Ask for a channel's messages."""
         ...
@@ -138,6 +142,14 @@ class Port(Protocol):
 
     call_timeout: float
     """Seconds until a call must have been answered, unless another time is given for it."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether a server has ever answered here, if only with an error."""
+        ...
+
+    is_outage: Callable[[Exception], bool]
+    """Says whether what a call has raised means that the server cannot be asked now, and may later."""
 
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:
         """Send ``call`` and return its parsed answer.

@@ -74,10 +74,10 @@ def pause_before_next(
         return None
     if once and (failure == "lost" or failure in _CERTAIN):
         return None
+    if failure in _FOLLOWS and attempts <= FOLLOWED:
+        return 0.0 if left > 0 else None
     if left < LEAST_LEFT:
         return None
-    if failure in _FOLLOWS and attempts <= FOLLOWED:
-        return 0.0
     longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempts, 10))
     # The last attempts come closer together: a server that is back shortly before the deadline is in time.
     return min(longest * (1 + chance) / 2, left / 2)

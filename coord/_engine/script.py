@@ -42,7 +42,7 @@ class Call(Generic[T]):
         args: What follows the keys.
         parse: Turns the reply into the caller's answer.
         repeatable: Whether sending it twice does what sending it once does, with the same answer.
-        on_repeat: Told before it is sent again after its reply was lost: an earlier copy may still arrive.
+        on_repeat: Told when its reply was lost, before it is sent again: an earlier copy may still arrive.
         then: Given the reply and the seconds left, says what to send next on the same connection, if
             anything. ``parse`` is then given both replies as a list; the second is the exception if it was
             refused, and ``None`` if nothing was sent.

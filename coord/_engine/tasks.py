@@ -19,8 +19,7 @@ from coord._engine.courier import Courier
 from coord._engine.forks import Mutex, forget_in_child
 from coord._engine.guards import TaskGuard
 from coord._engine.port import Outcome, all_of, step
-from coord._engine.shards import SuspendingShardTap, place_of
-from coord._engine.taps import SuspendingTap
+from coord._engine.taps import SuspendingTap, place_of
 from coord._engine.threads import ThreadPort
 from coord._engine.twins import blocking_twin
 from coord._engine.uptime import uptime
@@ -101,11 +100,17 @@ class TaskPort:
         self._bundler = Courier(self._shared, self.now, self.sleep)
         self._owned = owned
         self.call_timeout = call_timeout
+        self.is_outage: Callable[[Exception], bool] = self._wire.faults.is_outage
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loops: set[asyncio.Task[None]] = set()
         self._aside: ThreadPort | None = None
+
+    @property
+    def answered(self) -> bool:
+        """See ``Port``."""
+        return self._courier.answered or self._bundler.answered
 
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:
         """See ``Port``."""
@@ -222,6 +227,7 @@ class TaskPort:
         task = _running_loop().create_task(_as_coroutine(flow), name=name)
         kept_in.add(task)  # asyncio itself holds on to no task
         task.add_done_callback(kept_in.discard)
+        task.add_done_callback(lambda _: flow.close())  # cancelled before it has begun, it was never awaited
         return task
 
     async def aside(self) -> Port:
@@ -259,7 +265,7 @@ class TaskPort:
 
     def tap(self, place: Place) -> Tap | None:
         """See ``Port``."""
-        return SuspendingShardTap(self._wire, place) if self._wire.is_cluster else SuspendingTap(self._wire)
+        return SuspendingTap(self._wire, place)
 
     async def invoke(self, callback: Callable[[], object]) -> None:
         """See ``Port``."""

@@ -19,8 +19,7 @@ from coord._engine.courier import Courier
 from coord._engine.forks import Mutex, forget_in_child, renew_in_child
 from coord._engine.guards import NoGuard
 from coord._engine.port import Outcome, Tap, step
-from coord._engine.shards import BlockingShardTap, place_of
-from coord._engine.taps import BlockingTap
+from coord._engine.taps import BlockingTap, place_of
 from coord._engine.uptime import uptime
 from coord._engine.wires import BlockingWire, Client, require_flavour
 
@@ -62,12 +61,18 @@ class ThreadPort:
         self._courier = Courier(self._wire, self.now, self.sleep)
         self._owned = owned
         self.call_timeout = call_timeout
+        self.is_outage: Callable[[Exception], bool] = self._wire.faults.is_outage
         self._closed = False
         self._mutex = Mutex()
         self._me = threading.local()
         self._numbers = itertools.count(1)
         self._loops: list[threading.Thread] = []
         self._racers: tuple[int, ThreadPoolExecutor] | None = None
+
+    @property
+    def answered(self) -> bool:
+        """See ``Port``."""
+        return self._courier.answered
 
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:
         """See ``Port``."""
@@ -203,7 +208,7 @@ class ThreadPort:
 
     def tap(self, place: Place) -> Tap | None:
         """See ``Port``."""
-        return BlockingShardTap(self._wire, place) if self._wire.is_cluster else BlockingTap(self._wire)
+        return BlockingTap(self._wire, place)
 
     async def invoke(self, callback: Callable[[], object]) -> None:
         """See ``Port``."""

@@ -43,8 +43,11 @@ IDLE = 5.0
 """Seconds that the listener outlives the last waiter: subscribing anew costs a round trip and a thread."""
 
 RECONNECT = 0.2
-"""Seconds between attempts to listen again, at random from half of it: waiters look again by themselves
-meanwhile."""
+"""Seconds until the next attempt to listen, at random from half of it, and twice as long after each that
+fails: waiters look again by themselves meanwhile."""
+
+LONGEST_RECONNECT = 0.5
+"""Seconds between attempts to listen at the most: for so long may closing have to wait for the listener."""
 
 HERD = 0.02
 """Seconds over which those are spread who look again at one time: a few hundred round trips of one server."""
@@ -96,7 +99,9 @@ class Wakeups:
         self._subscribed: set[str] = set()
         self._confirmed: set[str] = set()
         self._tap: Tap | None = None
-        self._is_lost = False
+        self._is_open = False
+        self._failures = 0
+        self._unconfirmed_since: float | None = None
         self._listens: Callable[[], bool] = bool
         self._closing = False
 
@@ -126,21 +131,18 @@ class Wakeups:
             if tap is None:
                 return None
             self._queues.setdefault(channel, []).append(waiter)
-            # Whoever connects anew asks for the channels of all who wait by then.
-            known = self._is_lost or channel in self._subscribed
+            # The listener, which connects, asks for the channels of all who wait by then.
+            known = not self._is_open or channel in self._subscribed
             self._subscribed.add(channel)  # before it is asked for: the answer may be that it has moved
             if channel in self._confirmed and not looks:
                 waiter.signal.set()
-        if known:
-            return waiter
         try:
-            await self._subscribe(tap, channel)
+            self._listen_for_those_who_wait()
+            if not known:
+                await self._subscribe(tap, channel)
         except BaseException:
             self.leave(waiter)
             raise
-        finally:
-            # Not before: there is nothing to read from until something was subscribed to.
-            self._listen_for_those_who_wait()
         return waiter
 
     def _listen_for_those_who_wait(self) -> None:
@@ -149,17 +151,20 @@ class Wakeups:
                 self._listens = self._port.spawn(self._listen, "coord wake-ups")
 
     async def _subscribe(self, tap: Tap, channel: str) -> None:
+        with self._mutex:
+            if self._unconfirmed_since is None:
+                self._unconfirmed_since = self._port.now()
         try:
             await tap.subscribe(channel)
         except BaseException as error:
             with self._mutex:
                 if tap is self._tap:
                     self._subscribed.discard(channel)
-                    self._is_lost = True
+                    self._is_open = False
             if not isinstance(error, Exception):
                 raise
-            # The listener tries again; meanwhile the fallback has to do.
-            _log.warning("coord cannot listen for wake-ups now: %s", error)
+            # The listener connects anew; meanwhile the fallback has to do.
+            _log.info("coord could not subscribe: %s", error)
 
     async def wait(self, waiter: Waiter, patience: float, lease: float) -> None:
         """Wait until it is worth while to look again.
@@ -236,25 +241,59 @@ class Wakeups:
 
     def _forget(self) -> None:
         self._tap = None
-        self._is_lost = False
         self._listens = bool
-        self._subscribed.clear()
-        self._confirmed.clear()
+        self._shut()
         self._queues = {channel: queue for channel, queue in self._queues.items() if queue}
 
+    def _shut(self) -> None:
+        self._is_open = False
+        self._unconfirmed_since = None
+        self._subscribed.clear()
+        self._confirmed.clear()
+
     async def _next(self, tap: Tap) -> News | None:
+        was_open = self._is_open
         try:
-            if not self._is_lost:
-                return await tap.read(READ)
-        except Exception as error:  # noqa: BLE001  # whatever it is, waiters must not be left alone with it
-            _log.info("coord lost its wake-up connection: %s", error)
+            if not was_open:
+                await self._connect(tap)
+                return None
+            news = await tap.read(READ)
+            if self._is_open and not self._is_silent():
+                return news
+            error: Exception | None = None
+        except Exception as problem:  # noqa: BLE001  # whatever it is, waiters must not be left alone with it
+            error = problem
+        if not self._failures:
+            _log.warning("coord cannot listen for wake-ups now: %s", error or "no answer to a subscription")
         if not self._closing:
-            await self._reconnect(tap)
+            await self._start_over(tap, wake=was_open)
         return None
+
+    def _is_silent(self) -> bool:
+        """Tell whether a subscription was not confirmed in the time that any call has."""
+        with self._mutex:
+            if not self._subscribed - self._confirmed:
+                self._unconfirmed_since = None
+            since = self._unconfirmed_since
+        return since is not None and self._port.now() - since > self._port.call_timeout
+
+    async def _connect(self, tap: Tap) -> None:
+        """Listen for all who wait; each of them looks once more when its channel is confirmed."""
+        await tap.open(self._port.call_timeout)
+        with self._mutex:
+            self._is_open = True
+            channels = [channel for channel, queue in self._queues.items() if queue]
+            self._subscribed.clear()
+            self._subscribed.update(channels)
+        for channel in channels:
+            if self._is_open:
+                await self._subscribe(tap, channel)
 
     def _hand_on(self, news: News) -> None:
         if news.kind == "subscribe":
             self._confirmed.add(news.channel)
+            self._failures = 0
+            self._unconfirmed_since = self._port.now()
             self._wake_all([news.channel])
         elif news.kind == "message":
             for waiter in self._queues.get(news.channel, ()):
@@ -267,26 +306,21 @@ class Wakeups:
                 waiter.moved = True
                 waiter.wake()
 
-    async def _reconnect(self, broken: Tap) -> None:
-        """Listen anew on another connection, and wake everyone: messages may have been lost."""
-        self._is_lost = True
+    async def _start_over(self, broken: Tap, *, wake: bool) -> None:
+        """Make ready for another connection; ``wake``: messages may have been lost."""
+        with self._mutex:
+            self._shut()
         try:
             await broken.close()
         except Exception as error:  # noqa: BLE001  # it is broken
             _log.debug("closing it failed too: %s", error)
-        await self._port.sleep(random.uniform(RECONNECT / 2, RECONNECT))  # noqa: S311  # jitter
+        pause = min(LONGEST_RECONNECT, RECONNECT * 2.0 ** min(self._failures, 10))
+        self._failures += 1
+        await self._port.sleep(random.uniform(pause / 2, pause))  # noqa: S311  # jitter
         with self._mutex:
-            self._is_lost = False
-            self._subscribed.clear()
-            self._confirmed.clear()
-            self._tap = tap = self._port.tap(self._place)
-            channels = [channel for channel, queue in self._queues.items() if queue]
-            self._subscribed.update(channels)
-        for channel in channels:
-            if tap is not None and not self._is_lost:
-                await self._subscribe(tap, channel)
-        with self._mutex:
-            self._wake_all(channels)
+            self._tap = self._port.tap(self._place)
+            if wake:
+                self._wake_all([*self._queues])
 
     async def _prune(self) -> None:
         """Unsubscribe from what nobody waits for any more, or channels would pile up."""
@@ -304,7 +338,7 @@ class Wakeups:
                 await tap.unsubscribe(channel)
             except Exception as error:  # noqa: BLE001  # the next look will find it broken, and connect anew
                 _log.debug("coord could not unsubscribe: %s", error)
-                self._is_lost = True
+                self._is_open = False
                 return
             if channel in self._queues:  # somebody came in between, whose subscription this has undone
                 self._subscribed.add(channel)

@@ -33,7 +33,15 @@ if TYPE_CHECKING:
     from coord._engine.script import Reply, Word
     from coord._engine.urls import Opened
 
-__all__ = ["AsyncClient", "BlockingWire", "Client", "SuspendingWire", "heed_cancellation", "require_flavour"]
+__all__ = [
+    "AsyncClient",
+    "BlockingWire",
+    "Client",
+    "SuspendingWire",
+    "heed_cancellation",
+    "require_flavour",
+    "takes_timeout",
+]
 
 
 LEAST_PATIENCE = 0.001
@@ -94,7 +102,7 @@ def _pool_args(pool: Any) -> tuple[str, ...]:
     return ("EVALSHA",) if name is not None and name.default is inspect.Parameter.empty else ()
 
 
-def _takes_timeout(connection: Any) -> bool:
+def takes_timeout(connection: Any) -> bool:
     """Tell whether ``read_response`` can be told how long to wait."""
     return "timeout" in _parameters(type(connection).read_response)
 
@@ -142,6 +150,11 @@ class BlockingWire:
             return self._connecting.connect(pool, _pool_args(pool), within)
         return line
 
+    async def keep(self, node: Node | None, *, within: float) -> Line:
+        """Get a connection to keep for longer, and leave the callers theirs."""
+        pool = self._pool(None, node)
+        return self._connecting.connect(pool, _pool_args(pool), within)
+
     def _pool(self, key: str | None, node: Node | None) -> Any:
         client = self._client
         if not self.is_cluster:
@@ -163,7 +176,7 @@ class BlockingWire:
         """See ``Wire``."""
         connection, limit = line.connection, max(min(seconds, silence), LEAST_PATIENCE)
         try:
-            if _takes_timeout(connection):
+            if takes_timeout(connection):
                 return self._exchange(connection, words, limit, asking=asking, timeout=limit)
             with socket_timeout(connection, limit):
                 return self._exchange(connection, words, limit, asking=asking)
@@ -202,7 +215,7 @@ class BlockingWire:
     def _read(self, connection: Any, until: float) -> Reply:
         limit = max(until - uptime(), LEAST_PATIENCE)
         try:
-            if _takes_timeout(connection):
+            if takes_timeout(connection):
                 return connection.read_response(disable_decoding=True, timeout=limit)
             with socket_timeout(connection, limit):
                 return connection.read_response(disable_decoding=True)

@@ -29,7 +29,7 @@ class PermitRoom(LockRoom):
 
     def __init__(self, locks: LockRoom) -> None:
         self.port, self.keys, self._locks = locks.port, locks.keys, locks
-        self.wakeups, self.mutex = locks.wakeups, locks.mutex
+        self.wakeups, self.mutex, self.outages = locks.wakeups, locks.mutex, locks.outages
         batch = BATCH if self.port.one_slot() else 1
         self.renewals = Renewals(self.port, self.renew_all, batch, locks.look_out)
         self.holdings: WeakValueDictionary[tuple[str, int], Holding] = WeakValueDictionary()

@@ -79,7 +79,14 @@ class DurableRoom(SharedRoom):
         self._command = "WAITAOF" if fsync else "WAIT"
 
     async def acquire(
-        self, lock: LockCalls, token: str, ttl: float, waiter: str = "", *, on_repeat: Callable[[], object]
+        self,
+        lock: LockCalls,
+        token: str,
+        ttl: float,
+        waiter: str = "",
+        *,
+        on_repeat: Callable[[], object],
+        within: float | None = None,
     ) -> Grant:
         """Ask for a lock once, and if it is granted, wait until it is durable.
 
@@ -87,7 +94,7 @@ class DurableRoom(SharedRoom):
             NotDurable: It could not be made so. The caller gives the token up.
         """
         if self._command not in self.known_commands:
-            await self._probe(lock.name)
+            await self._probe(lock.name, within)
             self.known_commands.add(self._command)
         call = lock.acquire(token, ttl, self.port.label(), waiter, on_repeat=on_repeat)
 
@@ -101,9 +108,9 @@ class DurableRoom(SharedRoom):
                 self._require(lock.name, acknowledged)
             return call.parse(reply)
 
-        return await self.port.run(replace(call, then=then, parse=parse))
+        return await self.port.run(replace(call, then=then, parse=parse), timeout=within)
 
-    async def _probe(self, name: str) -> None:
+    async def _probe(self, name: str, within: float | None) -> None:
         """Find out whether the server can tell at all, before it grants anything."""
 
         def then(_reply: Reply, _left: float) -> tuple[Word, ...]:
@@ -112,7 +119,7 @@ class DurableRoom(SharedRoom):
         def parse(replies: Reply) -> None:
             self._refuse(name, as_both(replies)[1])
 
-        await self.port.run(replace(PING(()), then=then, parse=parse))
+        await self.port.run(replace(PING(()), then=then, parse=parse), timeout=within)
 
     def _words(self, seconds: float, replicas: int) -> tuple[Word, ...]:
         on_disk = (1,) if self._fsync else ()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-import random
 from typing import TYPE_CHECKING, NoReturn, TypeVar, get_args
 
 from coord._engine.checks import one_of, patience, seconds
 from coord._engine.decorating import around_coroutine
 from coord.errors import LockLost, LockTimeout, SelfDeadlock
-from coord.locks.asking import Asking
+from coord.locks.asking import UNDO_TIME, Asking
 from coord.locks.calls import waiter_of
 from coord.locks.durable import durable
 from coord.locks.entered import Entered, caller
@@ -34,16 +33,6 @@ F = TypeVar("F", bound="Callable[..., Coroutine[object, object, object]]")
 
 GRANT_ATTEMPTS = 3
 """Requests for one grant, should an answer take longer than the lease: three in a row are no accident."""
-
-UNDO_TIME = 1.0
-"""Seconds for the request that gives a token up: more than a round trip over any network, and no longer than
-who was cancelled can be kept waiting; a token that it does not end ends with its lease."""
-
-FIRST_POLL = 0.005
-"""Seconds until a poll at the soonest: some round trips of a local network, so that polls do not crowd."""
-
-LONGEST_POLL = 0.1
-"""Seconds until a poll at the latest: how long a free lock may lie idle, for ten requests a second."""
 
 
 class AsyncLock:
@@ -126,10 +115,11 @@ class AsyncLock:
 
         Whoever waits is woken by the release. Should that be missed, the lock is looked at once a second,
         and when the holder's lease ends. Waiters of a fair lock are served in the order in which they
-        arrived at the server; those of any other in about the order of their arrival.
+        arrived at the server; those of any other in about the order of their arrival. Without a ``timeout``
+        an outage is waited out only if a server has ever answered: a wrong address is an error.
 
         Args:
-            timeout: How long to wait; ``None`` for ever, 0 not at all.
+            timeout: How long to wait, through outages too; ``None`` for ever, 0 not at all.
 
         Returns:
             The lease. It is not renewed on its own, as it is in a ``with`` block.
@@ -144,8 +134,8 @@ class AsyncLock:
         Complexity: O(1) an attempt.
         """
         limit = patience(timeout)
-        until = self._port.now() + limit
         asking = self._ask()
+        asking.until = until = self._port.now() + limit
         if self._fair and limit > 0:
             asking.waiter = self._waiter(asking)
         place = lease = None
@@ -153,7 +143,7 @@ class AsyncLock:
             if limit and self._listens and self._room.wakeups.hears(self._channel):
                 # Who is listening already stands in the queue from the first attempt on.
                 place = await self._stand(asking, looks=True)
-            lease = await self._attempt(asking)
+            lease = await self._look(asking)
             if lease is None:
                 self._refuse_self_deadlock(limit)
                 self._port.admit(waits=limit > 0)
@@ -162,9 +152,9 @@ class AsyncLock:
             if place is not None:
                 self._room.wakeups.leave(place)
             if lease is None and (asking.waiter or asking.doubtful):
-                await self._give_up(asking)
+                await self._tidy_up(asking, asking.time_to_end(self._port.now()))
         if lease is None:
-            raise self._timed_out(asking, limit)
+            raise asking.outage or self._timed_out(asking, limit)
         return lease
 
     def hold(
@@ -339,8 +329,9 @@ class AsyncLock:
         try:
             for _ in range(GRANT_ATTEMPTS):
                 sent_at = self._port.now()
+                within = asking.time_for_one(sent_at, self._port.call_timeout)
                 grant = await self._room.acquire(
-                    self._calls, asking.token, self._ttl, asking.waiter, on_repeat=asking.doubt
+                    self._calls, asking.token, self._ttl, asking.waiter, on_repeat=asking.doubt, within=within
                 )
                 asking.held_for, asking.refused_by = grant.held_for, grant.by
                 if grant.fence is None:
@@ -350,10 +341,24 @@ class AsyncLock:
                     return lease
                 # The answer took longer than the lease. Asking again starts the lease anew.
             raise self._was_lost()  # noqa: TRY301  # the token is given up below
-        except BaseException:
+        except BaseException as error:
             # It may have been granted, or be granted yet: whoever is told nothing must hold nothing.
-            await self._give_up(asking)
+            if not isinstance(error, Exception) or not self._room.outages.is_one(error):
+                await self._give_up(asking)
+            elif not asking.keeps or asking.until == -math.inf:
+                asking.outage = error
+                await self._tidy_up(asking, asking.time_to_end(self._port.now()))
             raise
+
+    async def _look(self, asking: Asking) -> AsyncLease | None:
+        """Ask once more, and bear it if the server cannot be asked, while that is worth while."""
+        asking.outage = None
+        try:
+            return await self._attempt(asking)
+        except Exception as error:
+            if not self._room.outages.bears(asking, error, self._what):
+                raise
+            return None
 
     async def _give_up(self, asking: Asking, within: float = math.inf) -> None:
         """End a token that may hold the lock, come to hold it, or stand in its queue; as far as possible."""
@@ -374,22 +379,18 @@ class AsyncLock:
             self._port.spawn(lambda: self._give_up(asking), "coord clean-up")
 
     async def _await_wakeup(self, asking: Asking, until: float, place: Waiting) -> AsyncLease | None:
-        while (left := until - self._port.now()) > 0:
-            await self._room.wakeups.wait(place, left, asking.held_for)
-            lease = await self._attempt(asking)
-            if lease is not None:
-                return lease
-        return None
+        lease = None
+        while lease is None and (left := until - self._port.now()) > 0:
+            await self._room.wakeups.wait(place, asking.patience(left), asking.held_for)
+            lease = await self._look(asking)
+        return lease
 
     async def _poll(self, asking: Asking, until: float) -> AsyncLease | None:
-        longest = FIRST_POLL
-        while (left := until - self._port.now()) > 0:
-            longest = min(LONGEST_POLL, longest * 2)
-            await self._port.sleep(min(left, random.uniform(FIRST_POLL, longest)))  # noqa: S311  # jitter
-            lease = await self._attempt(asking)
-            if lease is not None:
-                return lease
-        return None
+        lease = None
+        while lease is None and (left := until - self._port.now()) > 0:
+            await self._port.sleep(min(left, asking.poll()))
+            lease = await self._look(asking)
+        return lease
 
     def _refuse_self_deadlock(self, limit: float) -> None:
         for name in self.names:

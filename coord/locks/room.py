@@ -14,6 +14,7 @@ from coord.locks.calls import LockCalls, renewal
 from coord.locks.entered import is_anybodys
 from coord.locks.eviction import warn_of_eviction
 from coord.locks.fenced import AsyncFenced
+from coord.locks.outages import Outages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,6 +70,7 @@ class LockRoom:
         self.renewals = Renewals(port, self.renew_all, BATCH if port.one_slot() else 1, self.look_out)
         self.holdings: WeakValueDictionary[tuple[str, int], Holding] = WeakValueDictionary()
         self.known_commands: set[str] = set()
+        self.outages = Outages(port.now, port.is_outage, lambda: port.answered)
         self.mutex = port.mutex()
         self._aside: LockRoom | None = None
 
@@ -97,14 +99,22 @@ class LockRoom:
         return LockCalls(self.keys, name, fair=fair, wakes=wakes, sharded=not self.port.one_slot())
 
     async def acquire(
-        self, lock: LockCalls, token: str, ttl: float, waiter: str = "", *, on_repeat: Callable[[], object]
+        self,
+        lock: LockCalls,
+        token: str,
+        ttl: float,
+        waiter: str = "",
+        *,
+        on_repeat: Callable[[], object],
+        within: float | None = None,
     ) -> Grant:
         """Ask for a lock once; a ``waiter`` that is refused stands in the queue.
 
         ``on_repeat`` is told if an earlier copy of the request may still arrive, and be granted when nobody
         expects it.
         """
-        return await self.port.run(lock.acquire(token, ttl, self.port.label(), waiter, on_repeat=on_repeat))
+        call = lock.acquire(token, ttl, self.port.label(), waiter, on_repeat=on_repeat)
+        return await self.port.run(call, timeout=within)
 
     def renewal(self, wanted: Sequence[tuple[str, str, float]]) -> Call[list[bool]]:
         """Spell how several leases are started anew: for each the key, its token and its length."""
@@ -175,6 +185,7 @@ class SharedRoom(LockRoom):
         self.port, self.keys = room.port, room.keys
         self.wakeups, self.renewals, self.holdings = room.wakeups, room.renewals, room.holdings
         self.known_commands, self.mutex = room.known_commands, room.mutex
+        self.outages = room.outages
         self._origin = room
 
     async def keeper(self, renew_in: str) -> Renewals:

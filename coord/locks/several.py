@@ -122,15 +122,22 @@ class SeveralRoom(SharedRoom):
         self._room = room
 
     async def acquire(
-        self, lock: LockCalls, token: str, ttl: float, waiter: str = "", *, on_repeat: Callable[[], object]
+        self,
+        lock: LockCalls,
+        token: str,
+        ttl: float,
+        waiter: str = "",
+        *,
+        on_repeat: Callable[[], object],
+        within: float | None = None,
     ) -> Grant:
         """Ask for all locks once: together, or in turn where they lie in different slots."""
         if self.port.one_slot():
-            return await self._room.acquire(lock, token, ttl, waiter, on_repeat=on_repeat)
+            return await self._room.acquire(lock, token, ttl, waiter, on_repeat=on_repeat, within=within)
         locks = _each(lock)
         fences: list[int] = []
         for place, one in enumerate(locks):
-            grant = await self._room.acquire(one, token, ttl, waiter, on_repeat=on_repeat)
+            grant = await self._room.acquire(one, token, ttl, waiter, on_repeat=on_repeat, within=within)
             if grant.fence is None:
                 await self._give_back(locks[:place], token)
                 return replace(grant, by=place)
@@ -303,7 +310,7 @@ class AsyncLocks(AsyncLock):
 
     async def _attempt(self, asking: Asking) -> AsyncLease | None:
         """Ask once, with a new token: what is given back on the way ends a token."""
-        fresh = replace(asking, token=secrets.token_hex(16), doubtful=False)
+        fresh = replace(asking, token=secrets.token_hex(16), doubtful=False, keeps=False)
         lease = await super()._attempt(fresh)
         asking.held_for, asking.refused_by = fresh.held_for, fresh.refused_by
         if lease is None and fresh.doubtful:
@@ -329,8 +336,8 @@ class AsyncLocks(AsyncLock):
         lease = None
         try:
             while lease is None and asking.refused_by == place and (left := until - self._port.now()) > 0:
-                await wakeups.wait(waiter, left, asking.held_for)
-                lease = await self._attempt(asking)
+                await wakeups.wait(waiter, asking.patience(left), asking.held_for)
+                lease = await self._look(asking)
         finally:
             wakeups.leave(waiter)
         if lease is None and asking.refused_by != place:

@@ -83,7 +83,8 @@ class AsyncQuorumLock(AsyncLock):
 
         Raises:
             LockTimeout: Others held the lock all the while.
-            QuorumError: As for ``try_acquire()``; it is not waited for servers to come back.
+            QuorumError: In the end, or without a ``timeout`` before any majority has ever answered: too many
+                servers failed, or were too young to vote. At once: the answers of enough came too late.
             SelfDeadlock: This task or thread holds it itself, and would wait for ever.
             ValueError: Two of the servers are one.
 
@@ -97,7 +98,7 @@ class AsyncQuorumLock(AsyncLock):
         for _ in range(GRANT_ATTEMPTS):
             await self._servers.introduce()
             try:
-                return await super()._attempt(replace(asking, token=secrets.token_hex(16)))
+                return await super()._attempt(replace(asking, token=secrets.token_hex(16), keeps=False))
             except UndecidedError as error:
                 undecided = error
         assert undecided is not None  # noqa: S101  # what the loop ends with

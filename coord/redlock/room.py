@@ -8,14 +8,14 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
-from coord._engine.port import Outcome
 from coord._engine.script import Script
 from coord.errors import QuorumError
 from coord.locks import LockRoom, LockStatus
+from coord.locks.asking import UNDO_TIME
 from coord.locks.calls import Grant, LockCalls, renewal
 from coord.locks.eviction import warn_of_eviction
 from coord.locks.lease import DRIFT_FLOOR, DRIFT_SHARE
-from coord.locks.lock import UNDO_TIME
+from coord.redlock.outages import outages_of
 from coord.redlock.votes import (
     Bid,
     QuarantinedError,
@@ -25,6 +25,7 @@ from coord.redlock.votes import (
     too_late,
     values,
     vote_of,
+    votes_of,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from coord._engine.keys import Keys
     from coord._engine.nodes import Node
+    from coord._engine.port import Outcome
     from coord._engine.renewable import Renewable
     from coord._engine.script import Call
     from coord.errors import Vote
@@ -77,6 +79,7 @@ class QuorumRoom(LockRoom):
         super().__init__(nodes[0].port, keys)
         self.nodes = tuple(nodes)
         self.quorum = len(nodes) // 2 + 1
+        self.outages = outages_of(self.nodes, self.quorum, is_strict=quarantine is not None)
         self._call_timeout = call_timeout
         self._quarantine = quarantine
         self._longest = 0.0
@@ -135,14 +138,25 @@ class QuorumRoom(LockRoom):
                 )
 
     async def acquire(
-        self, lock: LockCalls, token: str, ttl: float, waiter: str = "", *, on_repeat: Callable[[], object]
+        self,
+        lock: LockCalls,
+        token: str,
+        ttl: float,
+        waiter: str = "",
+        *,
+        on_repeat: Callable[[], object],
+        within: float | None = None,
     ) -> Grant:
         """Ask all servers once. On an exception, the caller gives the token up.
 
         Raises:
             QuorumError: Too few of them could be asked.
         """
-        del waiter, on_repeat  # arrivals at different servers are in no common order; and each token ends
+        del (
+            within,
+            waiter,
+            on_repeat,
+        )  # arrivals at different servers are in no common order; and each token ends
         start = self.port.now()
         with self._mutex:
             self._longest = max(self._longest, ttl)
@@ -269,7 +283,7 @@ class QuorumRoom(LockRoom):
         for i, verdict in enumerate(verdicts(outcomes)):
             lock, _, ttl = wanted[i]
             if verdict is None:
-                raise QuorumError(lock.name, self._votes(outcomes, itemgetter(i)))
+                raise QuorumError(lock.name, votes_of(self.nodes, outcomes, itemgetter(i)))
             renewed.append(verdict and self._validity(ttl, self.port.now() - start) > 0)
         return renewed
 
@@ -306,13 +320,12 @@ class QuorumRoom(LockRoom):
             failed = sum(one is not None and one.error is not None for one in outcomes)
             return self._verdict(values(outcomes)) is not None or failed > len(self.nodes) - self.quorum
 
-        outcomes = await self._race(
-            [self._give_back(node, lock, token, limit) for node in self.nodes], decided
-        )
+        flows = [self._give_back(node, lock, token, limit) for node in self.nodes]
+        outcomes = await self._race(flows, decided)
         answers = values(outcomes)
         verdict = self._verdict(answers)
         if verdict is None and len(answers) < self.quorum:
-            raise QuorumError(lock.name, self._votes(outcomes, bool))
+            raise QuorumError(lock.name, votes_of(self.nodes, outcomes, bool))
         return verdict is not False
 
     async def _give_back(self, node: Node, lock: LockCalls, token: str, timeout: float) -> bool:
@@ -352,7 +365,7 @@ class QuorumRoom(LockRoom):
         outcomes = await self._race(flows, lambda _: False)
         answers = values(outcomes)
         if len(answers) < self.quorum:
-            raise QuorumError(name, self._votes(outcomes, lambda _: True))
+            raise QuorumError(name, votes_of(self.nodes, outcomes, lambda _: True))
         return answers
 
     def _elects(self, yes: Callable[[T], bool]) -> Callable[[list[Outcome[T] | None]], bool]:
@@ -378,13 +391,6 @@ class QuorumRoom(LockRoom):
         finally:
             with self._mutex:
                 self._flying -= 1
-
-    def _votes(self, outcomes: list[Outcome[T] | None], yes: Callable[[T], object]) -> tuple[Vote, ...]:
-        votes: list[Vote] = []
-        for node, one in zip(self.nodes, outcomes, strict=True):
-            said = None if one is None or one.value is None or not yes(one.value) else 1
-            votes.append(vote_of(node, None if one is None else Outcome(said, one.error)))
-        return tuple(votes)
 
     def _patience(self, ttl: float) -> float:
         """For how long one server is waited for: much less than the lease."""

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from coord._engine.port import Outcome
 from coord._engine.replies import as_int, as_rows, text
 from coord.errors import QuorumError, Vote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from coord._engine.nodes import Node
-    from coord._engine.port import Outcome
     from coord._engine.script import Reply
     from coord.locks.calls import LockCalls
 
 __all__ = [
     "Bid", "Confirmation", "QuarantinedError", "UndecidedError",
-    "confirmation", "is_grant", "too_late", "values", "vote_of",
+    "confirmation", "is_grant", "too_late", "values", "vote_of", "votes_of",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -92,3 +92,14 @@ def vote_of(node: Node, outcome: Outcome[int | None] | None) -> Vote:
     if outcome.error is not None:
         return Vote(node.label, "failed", f"{type(outcome.error).__name__}: {outcome.error}")
     return Vote(node.label, "refused" if outcome.value is None else "granted")
+
+
+def votes_of(
+    nodes: Sequence[Node], outcomes: Sequence[Outcome[T] | None], yes: Callable[[T], object]
+) -> tuple[Vote, ...]:
+    """Say to people what each server answered."""
+    votes: list[Vote] = []
+    for node, one in zip(nodes, outcomes, strict=True):
+        said = None if one is None or one.value is None or not yes(one.value) else 1
+        votes.append(vote_of(node, None if one is None else Outcome(said, one.error)))
+    return tuple(votes)

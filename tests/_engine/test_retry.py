@@ -55,7 +55,8 @@ def test_the_table_is_complete() -> None:
 
 @pytest.mark.parametrize("failure", [*CERTAIN, *SENT_ON, "lost"])
 def test_nothing_is_asked_again_when_the_deadline_is_near(failure: Failure) -> None:
-    assert pause_before_next(failure, 1, LEAST_LEFT / 2, repeatable=True) is None
+    assert pause_before_next(failure, FOLLOWED + 1, LEAST_LEFT / 2, repeatable=True) is None
+    assert pause_before_next(failure, 1, 0.0, repeatable=True) is None
 
 
 @pytest.mark.parametrize("failure", [*CERTAIN, "moved", "lost"])

@@ -12,7 +12,7 @@ import redis
 import redis.asyncio
 
 from coord import AsyncCoord, Coord, LockTimeout
-from coord.locks.lock import LONGEST_POLL
+from coord.locks.asking import LONGEST_POLL
 from tests.support.hubs import intercepted, naps_noted
 from tests.support.keys import server_time
 from tests.support.traffic import commands

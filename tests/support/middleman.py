@@ -65,6 +65,7 @@ class Middleman:
             with contextlib.suppress(OSError):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
         self.connections.clear()
 
     def _accept(self) -> None:

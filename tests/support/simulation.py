@@ -304,6 +304,8 @@ class SimulatedPort:
         return self._not_simulated()
 
     call_timeout = CALL_TIMEOUT
+    answered = True
+    is_outage: Callable[[Exception], bool] = staticmethod(lambda error: isinstance(error, TimedOut))
 
     def guard(self) -> Guard:
         return self._not_simulated()
