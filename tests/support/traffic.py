@@ -16,8 +16,12 @@ def scripts_run(client: Any) -> int:
     return called.get("evalsha", 0) + called.get("eval", 0)
 
 
-def subscribers(client: Any) -> int:
-    """How many connections listen for messages."""
-    return sum(
-        any(one.get(kind, "0") != "0" for kind in ("sub", "psub", "ssub")) for one in client.client_list()
-    )
+def connections(client: Any) -> set[str]:
+    """The ids of all connections that there are."""
+    return {one["id"] for one in client.client_list()}
+
+
+def subscribers(client: Any) -> set[str]:
+    """The ids of those that listen for messages."""
+    kinds = ("sub", "psub", "ssub")
+    return {one["id"] for one in client.client_list() if any(one.get(kind, "0") != "0" for kind in kinds)}
