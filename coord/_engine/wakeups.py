@@ -252,9 +252,9 @@ class Wakeups:
         self._confirmed.clear()
 
     async def _next(self, tap: Tap) -> News | None:
-        was_open = self._is_open
+        has_heard = bool(self._confirmed)
         try:
-            if not was_open:
+            if not self._is_open:
                 await self._connect(tap)
                 return None
             news = await tap.read(READ)
@@ -266,7 +266,7 @@ class Wakeups:
         if not self._failures:
             _log.warning("coord cannot listen for wake-ups now: %s", error or "no answer to a subscription")
         if not self._closing:
-            await self._start_over(tap, wake=was_open)
+            await self._start_over(tap, wake=has_heard)
         return None
 
     def _is_silent(self) -> bool:

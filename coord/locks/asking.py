@@ -38,7 +38,7 @@ class Asking:
         held_for: What the last refusal said of the holder's lease.
         refused_by: Which of several locks refused it last: how many come before it.
         doubtful: Whether a copy of a request may still be on its way, so that the token has to be ended.
-        until: When its caller wants to wait no longer; in the past for who does not wait at all.
+        until: When its caller wants to wait no longer; before all time for who does not wait at all.
         keeps: Whether the token is kept while the server cannot be asked, for the next attempt.
         outage: What kept the last attempt from being answered, if anything did.
         longest_poll: Seconds that the last poll was put off by at the most.
@@ -65,7 +65,7 @@ class Asking:
     def time_to_end(self, now: float) -> float:
         """Say for how many seconds its caller can be kept while the token is ended."""
         is_kept = self.outage is None or self.until == -math.inf
-        return UNDO_TIME if is_kept else self.until - now
+        return UNDO_TIME if is_kept else max(LEAST_TIME, self.until - now)
 
     def patience(self, left: float) -> float:
         """Say for how many of the seconds ``left`` to wait for a wake-up, which none sends in an outage."""

