@@ -243,4 +243,5 @@ async def test_an_outage_is_no_reason_to_ask_all_the_time(between: Middleman, wa
         with pytest.raises(errors.RedisError):
             await lock.acquire(timeout=2)
 
-    assert sum(words[0].startswith(b"EVAL") for words in between.heard) < 60
+    asked = sum(words[0].startswith(b"EVAL") for words in between.heard)
+    assert asked < 200, "two seconds have room for thousands"
