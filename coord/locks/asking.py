@@ -60,7 +60,7 @@ class Asking:
 
     def time_for_one(self, now: float, longest: float) -> float:
         """Say how many seconds an attempt may take: as long as a call may, and as it is waited."""
-        return min(longest, max(LEAST_TIME, self.until - now)) if self.until > now else longest
+        return longest if self.until == -math.inf else min(longest, max(LEAST_TIME, self.until - now))
 
     def time_to_end(self, now: float) -> float:
         """Say for how many seconds its caller can be kept while the token is ended."""
@@ -70,6 +70,10 @@ class Asking:
     def patience(self, left: float) -> float:
         """Say for how many of the seconds ``left`` to wait for a wake-up, which none sends in an outage."""
         return left if self.outage is None else min(left, _outage_pause())
+
+    def lease(self) -> float:
+        """Say for how many seconds the holder's lease still runs, as far as is known."""
+        return self.held_for if self.outage is None else math.inf
 
     def poll(self) -> float:
         """Say for how many seconds to sleep before the next poll."""

@@ -382,7 +382,7 @@ class AsyncLock:
     async def _await_wakeup(self, asking: Asking, until: float, place: Waiting) -> AsyncLease | None:
         lease = None
         while lease is None and (left := until - self._port.now()) > 0:
-            await self._room.wakeups.wait(place, asking.patience(left), asking.held_for)
+            await self._room.wakeups.wait(place, asking.patience(left), asking.lease())
             lease = await self._look(asking)
         return lease
 

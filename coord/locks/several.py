@@ -336,7 +336,7 @@ class AsyncLocks(AsyncLock):
         lease = None
         try:
             while lease is None and asking.refused_by == place and (left := until - self._port.now()) > 0:
-                await wakeups.wait(waiter, asking.patience(left), asking.held_for)
+                await wakeups.wait(waiter, asking.patience(left), asking.lease())
                 lease = await self._look(asking)
         finally:
             wakeups.leave(waiter)
