@@ -113,7 +113,8 @@ def _note(where: dict[int, Any], reference: Callable[..., Any], thing: object) -
 
 def _living(where: dict[int, Any]) -> list[Any]:
     # In the order in which they were made: so two threads that fork at once take them in the same order.
-    return [thing for _, found in sorted(list(where.items())) if (thing := found()) is not None]  # noqa: C414
+    # A copy is made in one go, while a list of the items may collect garbage, and so drop some, on the way.
+    return [thing for _, found in sorted(where.copy().items()) if (thing := found()) is not None]
 
 
 def _before() -> None:
@@ -168,7 +169,7 @@ def _renew_locks(things: list[Any]) -> None:
             things += list(thing)
         elif type(thing).__module__.partition(".")[0] in LIBRARIES:
             attributes: dict[str, Any] = getattr(thing, "__dict__", {})
-            things += [value for name, value in list(attributes.items()) if name not in LEFT_OUT]
+            things += [value for name, value in attributes.copy().items() if name not in LEFT_OUT]
 
 
 def _renew(lock: Any) -> None:  # noqa: ANN401  # the type of a lock has no public name
