@@ -244,4 +244,4 @@ async def test_an_outage_is_no_reason_to_ask_all_the_time(between: Middleman, wa
             await lock.acquire(timeout=2)
 
     asked = sum(words[0].startswith(b"EVAL") for words in between.heard)
-    assert asked < 200, "two seconds have room for thousands"
+    assert asked < 60, "two seconds have room for thousands"
