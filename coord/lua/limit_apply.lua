@@ -3,8 +3,8 @@
 -- One limit that is only taken from, reserved or looked at has a script of its own, limit_bucket and its like,
 -- which makes no more than it needs: a decision costs about half as much there.
 --
--- KEYS[1..n] states    bucket   string "written:deficit:token[:pace[:unit]]"; beyond empty, by what is booked, paused or
---                               overdrawn, "+written:deficit:token:pace:unit:limit"
+-- KEYS[1..n] states    bucket   string "written:used:rest"; beyond empty, by what is booked, paused or
+--                               overdrawn, "+written:used:rest:token:pace:unit:limit"
 --                      log      list: written, sum of costs, then time and cost of each admission
 --                      counter  string "written:begin:previous:current", shares its key with log
 --                      fixed    string "written:begin:count"

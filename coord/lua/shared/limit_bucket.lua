@@ -3,22 +3,21 @@
 local base, deficit, back = now, 0, false
 local found = redis.call('GET', key)
 if found then
-  local beyond, written, missing, coin, paced, timed, most =
-    string.match(found, '^(%+?)(%d+):(%d+):(%d+):?(%d*):?(%d*):?(%d*)$')
+  local beyond, written, whole, rest, coin, paced, timed, most =
+    string.match(found, '^(%+?)(%d+):(%d+):(%d+):?(%d*):?(%d*):?(%d*):?(%d*)$')
   if not written then
     return {err = NOT_OURS}
   end
-  written, missing, coin = written + 0, missing + 0, coin + 0
-  if beyond ~= '' and (coin ~= token or paced + 0 ~= pace or timed + 0 ~= unit or most + 0 ~= limit) then
-    -- Booked ahead, overdrawn or paused under another policy: the time until it has a token carries over.
-    local units = math.ceil(math.ceil((missing - (most - 1) * coin) / paced) * timed / unit)
+  written, whole, rest = written + 0, whole + 0, rest + 0
+  local missing
+  if beyond == '' then -- what was used carries over in tokens; the rest is less than one, by whatever policy
+    missing = math.min(whole * token + math.min(rest, token), limit * token)
+  elseif coin + 0 == token and paced + 0 == pace and timed + 0 == unit and most + 0 == limit then
+    missing = whole * token + rest
+  else -- booked ahead, overdrawn or paused under another policy: the time until it has a token carries over
+    local lacking = (whole - most + 1) * coin + rest
+    local units = math.ceil(math.ceil(lacking / paced) * timed / unit)
     missing = (limit - 1) * token + math.min(units, math.floor((MOST - limit * token) / pace)) * pace
-  elseif beyond == '' then
-    if coin ~= token then -- what was used carries over, in tokens, rounded up
-      local rest = missing % coin
-      missing = (missing - rest) / coin * token + math.ceil(rest / coin * token)
-    end
-    missing = math.min(missing, limit * token) -- the burst was greater when it was written
   end
   back = written > now
   local passed = back and 0 or math.floor((now - written) / unit)
@@ -54,14 +53,12 @@ local function reset()
   return deficit > 0 and base + math.ceil(deficit / pace) * unit - now or 0
 end
 
+-- Whole tokens and the rest of one: so a bucket of another rate knows what was used, and need not know this one's.
 local function encode()
+  local rest = deficit % token
+  local text = string.format('%.0f:%.0f:%.0f', base, (deficit - rest) / token, rest)
   if deficit > limit * token then
-    return string.format('+%.0f:%.0f:%.0f:%.0f:%.0f:%.0f', base, deficit, token, pace, unit, limit)
-  elseif unit ~= 1 then
-    return string.format('%.0f:%.0f:%.0f:%.0f:%.0f', base, deficit, token, pace, unit)
-  elseif pace ~= 1 then
-    return string.format('%.0f:%.0f:%.0f:%.0f', base, deficit, token, pace)
+    return string.format('+%s:%.0f:%.0f:%.0f:%.0f', text, token, pace, unit, limit)
   end
-  return string.format('%.0f:%.0f:%.0f', base, deficit, token)
+  return text
 end
-
