@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,15 @@ class NotExecutedError(Exception):
 def bare(error: Exception) -> Exception:
     """Find the client library's own exception."""
     return error.failure if isinstance(error, NotExecutedError) else error
+
+
+def _is_distrust(error: BaseException | None) -> bool:
+    """Tell whether a connection was not made since the server's certificate is not to be trusted."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,7 @@ class Faults:
     def kind(self, error: Exception) -> Failure:
         """Say how an attempt failed that ended with ``error``."""
         known = bare(error)
-        if isinstance(known, self.denied):
+        if isinstance(known, self.denied) or _is_distrust(known):
             return "final"
         if isinstance(known, self.not_now) or str(known).startswith(NOT_NOW):
             return "not now"
